@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls we do not make, as compile errors. The build includes this file into every one of ours. */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets
+#pragma GCC poison system popen tmpnam mktemp
+#pragma GCC poison gmtime localtime ctime asctime
+#pragma GCC poison atoi atol atoll atof

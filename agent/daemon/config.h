@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* assay.yml → one checked struct; every key has a default, unknown keys are errors with line and column. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/executor.h"
+
+typedef struct Config {
+	char *data;            /* data: /var/lib/assay */
+	char *listen_address;  /* listen: 127.0.0.1:8080 */
+	uint16_t listen_port;  /* 0: the kernel chooses */
+	char *socket;          /* socket: /run/assay/assay.sock; NULL: none */
+	char *url;             /* url: how people reach it; NULL: from listen */
+	char *key_file;        /* key_file: 32 bytes that seal secrets; NULL: systemd credential, else D/key (0600) */
+	int jobs;              /* jobs: how many at once; 0: as many as CPUs */
+	int64_t body_bytes;    /* limits.body: of a webhook */
+	int64_t job_timeout_us;
+	int64_t job_memory_bytes;
+	int64_t job_processes;
+	int64_t log_bytes;
+	int64_t gate_expires_us;
+	char *network;         /* sandbox.network: what jobs of trusted events get: none, loopback, full */
+	char **executors_allowed; /* executors: names; default: sandbox */
+	char *executor_default;
+	uid_t job_uid;         /* sandbox.uid: as root, the host id that jobs run by */
+	gid_t job_gid;
+	PlaceMount *mounts;    /* sandbox.mounts */
+	size_t mounts_len;
+	char *log_level;
+} Config;
+
+/** Reads a file, or gives the defaults when path is NULL. */
+Config *config_load(const char *path, GError **error);
+void config_free(Config *config);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door to executors/: where a job's steps run. An executor opens one Place for a job, starts steps in it
+ * one after the other (or a service beside them), and closes it; when it is closed nothing of the job is left.
+ * It decides nothing: order, retries and limits of time belong to agent/job/.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef enum PlaceNetwork { PLACE_NETWORK_NONE, PLACE_NETWORK_LOOPBACK, PLACE_NETWORK_FULL } PlaceNetwork;
+
+/** A folder or file of the host that steps see besides the system's read-only /usr. */
+typedef struct PlaceMount {
+	const char *source; /* on the host */
+	const char *target; /* where steps see it, absolute */
+	bool writable;
+} PlaceMount;
+
+/** What a job may see and use. Borrowed until place open() returns. */
+typedef struct PlaceSpec {
+	const char *work_folder; /* host folder; steps see it as work_inside (host executor: as itself) */
+	const char *home_folder; /* host folder that becomes the steps' home; writable */
+	const PlaceMount *mounts;
+	size_t mounts_len;
+	PlaceNetwork network;
+	uid_t uid;               /* as root: the host's id that the job runs by; otherwise ignored */
+	gid_t gid;
+	int64_t memory_bytes;    /* 0: no limit; likewise below */
+	int64_t processes;
+	int64_t file_bytes;
+	double cpus;
+	const char *hostname;
+} PlaceSpec;
+
+/** What a step runs. Borrowed until start() returns. */
+typedef struct StepSpec {
+	const char *name;
+	const char *const *argv; /* argv[0] is looked up in PATH of envp */
+	const char *const *envp;
+	const char *folder;      /* as steps see it */
+	int fds[3];              /* stdin, stdout, stderr; -1 is /dev/null */
+} StepSpec;
+
+/** How a step ended; cause is one of "exit", "signal", "oom", "limit", "agent". */
+typedef struct StepEnd {
+	int exit_code; /* -1 when a signal ended it */
+	int signal;
+	const char *cause;     /* static */
+	int64_t cpu_us;        /* user and system time, children included; -1 where unknown */
+	int64_t memory_peak_bytes; /* -1 where unknown */
+} StepEnd;
+
+typedef struct Executor Executor;
+
+/** One job's place. An executor embeds it as the first member of its own struct. */
+typedef struct Place {
+	const Executor *executor;
+	char *work_inside;    /* the path by which steps see work_folder */
+	char *home_inside;
+	char *isolation;      /* "full", "reduced" or "none" */
+	GPtrArray *missing;   /* char *: what "reduced" lacks, one sentence each */
+} Place;
+
+/** A step under way. `fd` becomes readable when it has ended; finish() must be called once, and closes it. */
+typedef struct Child {
+	int fd;
+	pid_t pid; /* as the executor knows it */
+	void *data;
+} Child;
+
+struct Executor {
+	const char *name;    /* as in the config's `executors:` */
+	const char *summary; /* one line for --help, the web page and the manual */
+	/** Can this machine do it? Cheap; called at start and by `assay doctor`. The error says what to change. */
+	bool (*probe)(GError **error);
+	/** Makes a place; false with the reason when the machine cannot give what the spec asks. Never weaker. */
+	bool (*open)(const PlaceSpec *spec, Place **out, GError **error);
+	bool (*start)(Place *place, const StepSpec *spec, Child *out, GError **error);
+	/** Signals every process of the step (and, for SIGKILL, of what it left behind). Safe after its end. */
+	void (*signal)(Place *place, Child *child, int signal_number);
+	/** After fd became readable: how it ended. Kills what the step left running. */
+	bool (*finish)(Place *place, Child *child, StepEnd *out, GError **error);
+	/** Ends everything that still runs, unmounts, frees. Accepts NULL. */
+	void (*close)(Place *place);
+};
+
+/** NULL-terminated; the rows are in executors/table.c. */
+extern const Executor *const executors[];
+
+static inline const Executor *executor_find(const char *name)
+{
+	for (size_t i = 0; executors[i]; i++)
+		if (g_strcmp0(executors[i]->name, name) == 0)
+			return executors[i];
+	return NULL;
+}

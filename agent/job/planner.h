@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workflow × event → runs and jobs, as the objects that a plan task writes (docs/formats.md). */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "agent/model/workflow.h"
+
+/**
+ * Does this event start the workflow? Looks at `on`: names, types, branches, tags, paths with their filter globs.
+ *
+ * @event           docs/formats.md, "event" of a plan task
+ * @changed_files   array of strings, or NULL when they are not known (path filters then match)
+ */
+bool planner_matches(const Workflow *workflow, const json_t *event, const json_t *changed_files);
+
+/**
+ * Makes the jobs of one run, in file order: [{"key","group","name","needs","definition","resolved"|absent}].
+ *
+ * @contexts   {"github","vars","inputs"}
+ * @only       a job's id: only it and what it needs; NULL: all
+ */
+json_t *planner_jobs(const Workflow *workflow, const json_t *contexts, const char *only, GError **error);
+
+/**
+ * Resolves a job whose needs have ended: matrix unfolded, `if`, name, environment, runs-on, timeouts evaluated.
+ *
+ * @contexts   {"github","needs","vars","inputs"}; each need is {"result","outputs"}
+ * Returns     array of resolved objects, never empty; one with "run":false when the job is skipped
+ */
+json_t *planner_resolve(const char *group, const json_t *definition, const json_t *contexts, GError **error);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a workflow file says, checked and in order. Made by agent/job/reader.c. */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+
+typedef struct WorkflowJob {
+	char *id;
+	char **needs;       /* NULL-terminated */
+	json_t *definition; /* docs/formats.md, "definition" */
+	int line;
+	int column;
+} WorkflowJob;
+
+typedef struct Workflow {
+	char *path;      /* as in the repo */
+	char *name;      /* `name:`, or the path */
+	char *run_name;  /* may hold expressions; NULL */
+	char *digest;    /* SHA-256 of the file, hex */
+	json_t *on;      /* object: event → filters object or null */
+	json_t *concurrency; /* as written, or NULL */
+	json_t *permissions;
+	json_t *env;
+	json_t *defaults;
+	GPtrArray *jobs; /* WorkflowJob */
+} Workflow;
+
+/** Accepts NULL. */
+void workflow_free(Workflow *workflow);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Workflow, workflow_free)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Repos: name, address, webhook secret, trust. */
+#pragma once
+
+#include "agent/store/db.h"
+
+/**
+ * Adds or replaces a repo. settings (may be NULL): {"network":"none|loopback|full","default_branch":"main",
+ * "forge":"github","api":"https://…"}; webhook_secret NULL keeps the one that is there.
+ */
+bool repos_put(Store *store, const char *name, const char *url, const void *webhook_secret, size_t secret_len,
+        const json_t *settings, int64_t *out_id, GError **error);
+bool repos_remove(Store *store, const char *name, GError **error);
+/** {"id","name","url","network","default_branch","forge","api","created_at","has_secret"}; ABSENT. */
+json_t *repos_get(Store *store, const char *name, GError **error);
+json_t *repos_get_id(Store *store, int64_t id, GError **error);
+json_t *repos_list(Store *store, const char *after, int64_t limit, GError **error);
+/** The webhook secret, opened; NULL without an error when there is none or the repo is unknown. */
+GBytes *repos_webhook_secret(Store *store, const char *name);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs, jobs, steps. What is read comes as json_t in the API's shape (docs/api.md); what is written goes through
+ * one function a noun, which checks the table of allowed moves in agent/model/run.c.
+ */
+#pragma once
+
+#include "agent/model/run.h"
+#include "agent/store/db.h"
+
+/**
+ * Adds a run, queued. `fields`: {"workflow","workflow_path","workflow_digest","event","ref","sha","before","title",
+ * "actor","untrusted","github":{…},"delivery"}; number is the next one of the repo.
+ */
+bool runs_add(Store *store, int64_t repo, const json_t *fields, int64_t *out_id, GError **error);
+/**
+ * Adds a job: {"key","name","needs":[keys],"definition":{…},"resolved":{…}|absent}. key is unique in the run
+ * (matrix: "test (3.11)"); group is the workflow's own id of it ("test").
+ */
+bool runs_add_job(Store *store, int64_t run, const json_t *job, int64_t *out_id, GError **error);
+/** Replaces a job that had to wait for its needs by what it resolved to: fields as runs_add_job. */
+bool runs_resolve_job(Store *store, int64_t job, const json_t *resolved, GError **error);
+
+/** Moves a job; sets started_at, finished_at by the state. cause and message may be NULL. USER for a forbidden move. */
+bool runs_move_job(Store *store, int64_t job, RunState state, const char *cause, const char *message,
+        GError **error);
+/** Sets the run's state from its jobs' (queued, running, waiting, or an end); true with *out_ended when it ended. */
+bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error);
+/** Ends a run that has no jobs, with a cause: a workflow that cannot be read. */
+bool runs_fail(Store *store, int64_t run, const char *cause, const char *message, GError **error);
+
+/** Upserts step `number` of a job: {"number","name","status","cause","exit_code","started_at","finished_at",
+ * "log_offset","cpu_us","memory_peak_bytes","message"}; keys that are absent stay as they are. */
+bool runs_step(Store *store, int64_t job, const json_t *step, GError **error);
+bool runs_set_outputs(Store *store, int64_t job, const json_t *outputs, GError **error);
+bool runs_set_isolation(Store *store, int64_t job, const char *executor, const char *level, const json_t *missing,
+        GError **error);
+bool runs_set_gate(Store *store, int64_t job, int64_t gate, GError **error);
+bool runs_annotate(Store *store, int64_t job, const json_t *annotation, GError **error);
+bool runs_summarise(Store *store, int64_t job, int64_t step, const char *markdown, GError **error);
+/** Keeps a report of an ML step; returns its digest in out (hex, the caller's). */
+bool runs_report(Store *store, int64_t job, const json_t *report, char **out_digest, GError **error);
+/** An artifact of a run: {"name","digest","bytes","files"}. */
+bool runs_artifact_put(Store *store, int64_t run, int64_t job, const json_t *artifact, GError **error);
+json_t *runs_artifact_get(Store *store, int64_t run, const char *name, GError **error);
+
+/** One run with its jobs (docs/api.md, "Run"); ABSENT. */
+json_t *runs_get(Store *store, int64_t id, GError **error);
+/** By the repo's name and the run's number. */
+json_t *runs_get_number(Store *store, const char *repo, int64_t number, GError **error);
+/** {"runs":[…],"next"}: newest first. filter: {"repo","status","branch","workflow","event","actor"}, any absent. */
+json_t *runs_list(Store *store, const json_t *filter, const char *after, int64_t limit, GError **error);
+/** One job in full (docs/api.md, "Job"); ABSENT. */
+json_t *runs_job(Store *store, int64_t id, GError **error);
+/** What the dispatcher needs and the API never shows: {"definition","resolved","run":{…,"github":{}}}. */
+json_t *runs_job_internal(Store *store, int64_t id, GError **error);
+/** Every job of a run: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool}], in order. */
+json_t *runs_jobs_brief(Store *store, int64_t run, GError **error);
+/** Ids of runs of this repo and ref that have not ended, other than `except`: a JSON array of integers. */
+json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error);
+/** Reports of a run, oldest first: [{"job","digest","report":{…},"at"}]. */
+json_t *runs_reports(Store *store, int64_t run, GError **error);
