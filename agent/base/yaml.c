@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * YAML for workflows, config and rules. libyaml scans (its grammar is that of 1.1, which differs from 1.2 in nothing
+ * that a file of ours can hold); what a scalar means is decided here by the YAML 1.2 core schema.
+ *
+ * Text may come from a stranger: size, nodes, depth and what aliases stand for are bounded, and a caret message never
+ * passes on control characters to a terminal.
+ */
+#include "agent/base/yaml.h"
+
+#include <math.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "agent/base/error.h"
+
+#define CARET_BEFORE 80 /* characters of a long line shown on either side of the column */
+#define WHOLE_MAX 9007199254740992.0
+
+/** What a node stands for once its aliases are written out. */
+typedef struct Measure {
+	size_t nodes;
+	size_t bytes;
+	int height;
+} Measure;
+
+typedef struct Anchor {
+	YamlNode *node;
+	Measure measure;
+} Anchor;
+
+typedef struct Reader {
+	yaml_parser_t parser;
+	YamlDocument *document;
+	GHashTable *anchors; /* name → Anchor */
+	size_t alias_nodes;
+	size_t alias_bytes;
+	/* the mistake, when there is one */
+	char *message;
+	int line;
+	int column;
+} Reader;
+
+const char *yaml_kind_name(YamlKind kind)
+{
+	static const char *const names[] = {"nothing", "a boolean", "a number", "a string", "a sequence",
+	        "a mapping"};
+	return names[kind];
+}
+
+/* Messages */
+
+/** The length of the line break at p: libyaml's set, so that our count of lines is its count. */
+static size_t break_length(const char *p, const char *end)
+{
+	size_t left = (size_t)(end - p);
+	if (*p == '\n')
+		return 1;
+	if (*p == '\r')
+		return left > 1 && p[1] == '\n' ? 2 : 1;
+	if (left > 1 && memcmp(p, "\xC2\x85", 2) == 0)
+		return 2;
+	if (left > 2 && (memcmp(p, "\xE2\x80\xA8", 3) == 0 || memcmp(p, "\xE2\x80\xA9", 3) == 0))
+		return 3;
+	return 0;
+}
+
+static size_t character_length(const char *p, const char *end)
+{
+	unsigned char lead = (unsigned char)*p;
+	size_t len = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+	return MIN(len, (size_t)(end - p));
+}
+
+/** One character for a terminal: a control character becomes '?', so that a file cannot steer the screen. */
+static void append_visible(GString *out, const char *p, size_t len)
+{
+	gunichar c = g_utf8_get_char_validated(p, (gssize)len);
+	if (c == '\t')
+		g_string_append_c(out, '\t');
+	else if (c == (gunichar)-1 || c == (gunichar)-2 || g_unichar_iscntrl(c) ||
+	         g_unichar_type(c) == G_UNICODE_FORMAT)
+		g_string_append_c(out, '?');
+	else
+		g_string_append_len(out, p, (gssize)len);
+}
+
+static const char *line_start(const char *p, const char *end, int line)
+{
+	for (int at = 1; p < end && at < line;) {
+		size_t len = break_length(p, end);
+		at += len > 0;
+		p += len > 0 ? len : 1;
+	}
+	return p;
+}
+
+char *yaml_caret(const YamlDocument *document, int line, int column, const char *message)
+{
+	GString *out = g_string_new(document->name);
+	if (line > 0)
+		g_string_append_printf(out, ":%d:%d", line, column);
+	g_string_append_printf(out, ": %s", message);
+	if (line <= 0)
+		return g_string_free(out, FALSE);
+
+	const char *end = document->source + document->source_len;
+	const char *p = line_start(document->source, end, line);
+	if (line == 1 && document->source_len >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0)
+		p += 3;
+	g_autoptr(GString) shown = g_string_new(NULL);
+	g_autoptr(GString) caret = g_string_new(NULL);
+	int first = column > CARET_BEFORE ? column - CARET_BEFORE : 1;
+	if (first > 1) {
+		g_string_append(shown, "…");
+		g_string_append_c(caret, ' ');
+	}
+	int at = 1;
+	for (; p < end && break_length(p, end) == 0; at++) {
+		size_t len = character_length(p, end);
+		if (at >= column + CARET_BEFORE) {
+			g_string_append(shown, "…");
+			break;
+		}
+		if (at >= first) {
+			append_visible(shown, p, len);
+			if (at < column)
+				g_string_append_c(caret, *p == '\t' ? '\t' : ' ');
+		}
+		p += len;
+	}
+	for (; at < column; at++)
+		g_string_append_c(caret, ' ');
+	g_string_append_printf(out, "\n%s\n%s^", shown->str, caret->str);
+	return g_string_free(out, FALSE);
+}
+
+static bool mistake(Reader *reader, int line, int column, const char *format, ...) G_GNUC_PRINTF(4, 5);
+static bool mistake(Reader *reader, int line, int column, const char *format, ...)
+{
+	if (reader->message)
+		return false;
+	va_list args;
+	va_start(args, format);
+	g_autofree char *text = g_strdup_vprintf(format, args);
+	va_end(args);
+	reader->message = g_utf8_make_valid(text, -1);
+	reader->line = line;
+	reader->column = column;
+	return false;
+}
+
+/** Line and column of a byte, for mistakes that libyaml knows by offset. */
+static bool mistake_at_offset(Reader *reader, size_t offset, const char *why)
+{
+	const char *p = reader->document->source;
+	const char *end = p + MIN(offset, reader->document->source_len);
+	int line = 1;
+	int column = 1;
+	while (p < end) {
+		size_t len = break_length(p, end);
+		if (len > 0) {
+			line++;
+			column = 1;
+		} else {
+			len = character_length(p, end);
+			column++;
+		}
+		p += len;
+	}
+	return mistake(reader, line, column, "%s", why);
+}
+
+static bool parser_mistake(Reader *reader)
+{
+	const yaml_parser_t *parser = &reader->parser;
+	const char *why = parser->problem ? parser->problem : "not YAML";
+	if (parser->error == YAML_MEMORY_ERROR)
+		return mistake(reader, 0, 0, "not enough memory");
+	if (parser->error == YAML_READER_ERROR)
+		return mistake_at_offset(reader, parser->problem_offset, why);
+	int line = (int)parser->problem_mark.line + 1;
+	int column = (int)parser->problem_mark.column + 1;
+	if (parser->context)
+		return mistake(reader, line, column, "%s, %s (line %d)", why, parser->context,
+		        (int)parser->context_mark.line + 1);
+	return mistake(reader, line, column, "%s", why);
+}
+
+/* Scalars: the YAML 1.2 core schema, section 10.3 */
+
+static bool is_one_of(const char *text, const char *const words[])
+{
+	for (size_t i = 0; words[i]; i++)
+		if (strcmp(text, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_null(const char *text)
+{
+	return is_one_of(text, (const char *const[]){"", "~", "null", "Null", "NULL", NULL});
+}
+
+static bool is_boolean(const char *text, bool *out)
+{
+	*out = is_one_of(text, (const char *const[]){"true", "True", "TRUE", NULL});
+	return *out || is_one_of(text, (const char *const[]){"false", "False", "FALSE", NULL});
+}
+
+static bool is_based(const char *digits, int base, double *out)
+{
+	double sum = 0;
+	for (const char *p = digits; *p; p++) {
+		int digit = g_ascii_xdigit_value(*p);
+		if (digit < 0 || digit >= base)
+			return false;
+		sum = sum * base + digit;
+	}
+	*out = sum;
+	return *digits != '\0';
+}
+
+static bool is_integer(const char *text, double *out)
+{
+	if (g_str_has_prefix(text, "0x"))
+		return is_based(text + 2, 16, out);
+	if (g_str_has_prefix(text, "0o"))
+		return is_based(text + 2, 8, out);
+	const char *p = text + (*text == '-' || *text == '+');
+	if (!*p || p[strspn(p, "0123456789")])
+		return false;
+	*out = g_ascii_strtod(text, NULL) + 0.0; /* + 0.0: an integer has no -0 */
+	return true;
+}
+
+static bool is_float(const char *text, double *out)
+{
+	if (is_one_of(text, (const char *const[]){".nan", ".NaN", ".NAN", NULL})) {
+		*out = NAN;
+		return true;
+	}
+	const char *p = text + (*text == '-' || *text == '+');
+	if (is_one_of(p, (const char *const[]){".inf", ".Inf", ".INF", NULL})) {
+		*out = *text == '-' ? -INFINITY : INFINITY;
+		return true;
+	}
+	size_t before = strspn(p, "0123456789");
+	p += before;
+	size_t after = 0;
+	if (*p == '.') {
+		after = strspn(p + 1, "0123456789");
+		p += 1 + after;
+	}
+	if (before + after == 0)
+		return false;
+	if (*p == 'e' || *p == 'E') {
+		p += 1 + (p[1] == '-' || p[1] == '+');
+		size_t exponent = strspn(p, "0123456789");
+		if (exponent == 0)
+			return false;
+		p += exponent;
+	}
+	if (*p)
+		return false;
+	*out = g_ascii_strtod(text, NULL);
+	return true;
+}
+
+static void set_plain(YamlNode *node)
+{
+	if (is_null(node->text))
+		node->kind = YAML_NULL;
+	else if (is_boolean(node->text, &node->truth))
+		node->kind = YAML_BOOLEAN;
+	else if (is_integer(node->text, &node->number) || is_float(node->text, &node->number))
+		node->kind = YAML_NUMBER;
+	else
+		node->kind = YAML_STRING;
+}
+
+/** A tag of the core schema decides the kind; the text must fit it. */
+static bool set_tagged(Reader *reader, YamlNode *node, const char *tag)
+{
+	bool fits = false;
+	if (strcmp(tag, YAML_STR_TAG) == 0 || strcmp(tag, "!") == 0) {
+		node->kind = YAML_STRING;
+		fits = true;
+	} else if (strcmp(tag, YAML_NULL_TAG) == 0) {
+		node->kind = YAML_NULL;
+		fits = is_null(node->text);
+	} else if (strcmp(tag, YAML_BOOL_TAG) == 0) {
+		node->kind = YAML_BOOLEAN;
+		fits = is_boolean(node->text, &node->truth);
+	} else if (strcmp(tag, YAML_INT_TAG) == 0) {
+		node->kind = YAML_NUMBER;
+		fits = is_integer(node->text, &node->number);
+	} else if (strcmp(tag, YAML_FLOAT_TAG) == 0) {
+		node->kind = YAML_NUMBER;
+		fits = is_integer(node->text, &node->number) || is_float(node->text, &node->number);
+	} else {
+		return mistake(reader, node->line, node->column, "the tag '%s' is not supported; remove it", tag);
+	}
+	return fits || mistake(reader, node->line, node->column, "'%s' does not fit its tag '%s'", node->text, tag);
+}
+
+/* Nodes */
+
+static bool next_event(Reader *reader, yaml_event_t *out)
+{
+	return yaml_parser_parse(&reader->parser, out) || parser_mistake(reader);
+}
+
+static YamlNode *node_new(Reader *reader, const yaml_event_t *event, YamlKind kind)
+{
+	int line = (int)event->start_mark.line + 1;
+	int column = (int)event->start_mark.column + 1;
+	if (reader->document->nodes->len >= YAML_NODES_MAX) {
+		mistake(reader, line, column, "more than %d values in one file", YAML_NODES_MAX);
+		return NULL;
+	}
+	YamlNode *node = g_new0(YamlNode, 1);
+	*node = (YamlNode){.kind = kind, .line = line, .column = column};
+	g_ptr_array_add(reader->document->nodes, node);
+	return node;
+}
+
+static void node_free(void *data)
+{
+	YamlNode *node = data;
+	g_free(node->text);
+	g_free(node->items);
+	g_free(node);
+}
+
+static YamlNode *read_scalar(Reader *reader, const yaml_event_t *event)
+{
+	YamlNode *node = node_new(reader, event, YAML_STRING);
+	if (!node)
+		return NULL;
+	const char *value = (const char *)event->data.scalar.value;
+	node->len = event->data.scalar.length;
+	node->text = g_strndup(value, node->len);
+	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+	if (memchr(value, '\0', node->len)) {
+		mistake(reader, node->line, node->column, "a NUL character cannot be used");
+		return NULL;
+	}
+	if (event->data.scalar.tag)
+		return set_tagged(reader, node, (const char *)event->data.scalar.tag) ? node : NULL;
+	if (node->plain)
+		set_plain(node);
+	return node;
+}
+
+static YamlNode *read_alias(Reader *reader, const yaml_event_t *event, int depth, Measure *measure)
+{
+	int line = (int)event->start_mark.line + 1;
+	int column = (int)event->start_mark.column + 1;
+	const char *name = (const char *)event->data.alias.anchor;
+	const Anchor *anchor = g_hash_table_lookup(reader->anchors, name);
+	if (!anchor) {
+		mistake(reader, line, column, "the alias '*%s' has no anchor '&%s' before it", name, name);
+		return NULL;
+	}
+	reader->alias_nodes += anchor->measure.nodes;
+	reader->alias_bytes += anchor->measure.bytes;
+	if (reader->alias_nodes > YAML_ALIAS_NODES_MAX || reader->alias_bytes > YAML_ALIAS_BYTES_MAX) {
+		mistake(reader, line, column, "the aliases of this file stand for too much: more than %d values or %d MiB",
+		        YAML_ALIAS_NODES_MAX, YAML_ALIAS_BYTES_MAX >> 20);
+		return NULL;
+	}
+	if (depth + anchor->measure.height > YAML_DEPTH_MAX) {
+		mistake(reader, line, column, "nested deeper than %d", YAML_DEPTH_MAX);
+		return NULL;
+	}
+	*measure = anchor->measure;
+	return anchor->node;
+}
+
+static YamlNode *read_node(Reader *reader, const yaml_event_t *event, int depth, Measure *measure);
+
+static bool check_key(Reader *reader, GHashTable *seen, const YamlNode *key)
+{
+	if (key->kind == YAML_SEQUENCE || key->kind == YAML_MAPPING)
+		return mistake(reader, key->line, key->column, "a key cannot be %s", yaml_kind_name(key->kind));
+	if (key->plain && strcmp(key->text, "<<") == 0)
+		return mistake(reader, key->line, key->column,
+		        "merge keys are not supported; write the keys out, or use an alias as a whole value");
+	if (!g_hash_table_add(seen, key->text))
+		return mistake(reader, key->line, key->column, "'%s' is already defined", key->text);
+	return true;
+}
+
+/** Reads until the end of a sequence or mapping whose start event was seen. */
+static YamlNode *read_container(Reader *reader, YamlNode *node, int depth, Measure *measure)
+{
+	if (depth > YAML_DEPTH_MAX) {
+		mistake(reader, node->line, node->column, "nested deeper than %d", YAML_DEPTH_MAX);
+		return NULL;
+	}
+	g_autoptr(GPtrArray) items = g_ptr_array_new();
+	g_autoptr(GHashTable) seen =
+	        node->kind == YAML_MAPPING ? g_hash_table_new(g_str_hash, g_str_equal) : NULL;
+	for (;;) {
+		yaml_event_t event;
+		if (!next_event(reader, &event))
+			return NULL;
+		if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT) {
+			yaml_event_delete(&event);
+			break;
+		}
+		Measure inner = {0};
+		YamlNode *item = read_node(reader, &event, depth + 1, &inner);
+		yaml_event_delete(&event);
+		if (!item || (seen && items->len % 2 == 0 && !check_key(reader, seen, item)))
+			return NULL;
+		measure->nodes += inner.nodes;
+		measure->bytes += inner.bytes;
+		measure->height = MAX(measure->height, inner.height + 1);
+		g_ptr_array_add(items, item);
+	}
+	node->items_len = items->len;
+	node->items = (YamlNode **)g_ptr_array_free(g_steal_pointer(&items), FALSE);
+	return node;
+}
+
+static YamlNode *read_collection(Reader *reader, const yaml_event_t *event, int depth, Measure *measure)
+{
+	bool mapping = event->type == YAML_MAPPING_START_EVENT;
+	const yaml_char_t *tag = mapping ? event->data.mapping_start.tag : event->data.sequence_start.tag;
+	YamlNode *node = node_new(reader, event, mapping ? YAML_MAPPING : YAML_SEQUENCE);
+	if (!node)
+		return NULL;
+	if (tag && strcmp((const char *)tag, mapping ? YAML_MAP_TAG : YAML_SEQ_TAG) != 0) {
+		mistake(reader, node->line, node->column, "the tag '%s' is not supported; remove it",
+		        (const char *)tag);
+		return NULL;
+	}
+	return read_container(reader, node, depth, measure);
+}
+
+static const char *anchor_of(const yaml_event_t *event)
+{
+	const yaml_char_t *anchor = NULL;
+	if (event->type == YAML_SCALAR_EVENT)
+		anchor = event->data.scalar.anchor;
+	else if (event->type == YAML_SEQUENCE_START_EVENT)
+		anchor = event->data.sequence_start.anchor;
+	else if (event->type == YAML_MAPPING_START_EVENT)
+		anchor = event->data.mapping_start.anchor;
+	return (const char *)anchor;
+}
+
+static YamlNode *read_node(Reader *reader, const yaml_event_t *event, int depth, Measure *measure)
+{
+	if (event->type == YAML_ALIAS_EVENT)
+		return read_alias(reader, event, depth, measure);
+	*measure = (Measure){.nodes = 1, .bytes = 0, .height = 0};
+	YamlNode *node = NULL;
+	if (event->type == YAML_SCALAR_EVENT) {
+		node = read_scalar(reader, event);
+		measure->bytes = event->data.scalar.length;
+	} else {
+		node = read_collection(reader, event, depth, measure);
+	}
+	const char *name = anchor_of(event);
+	/* Only a finished node can be named, so an alias cannot stand inside what it stands for. */
+	if (node && name) {
+		Anchor *anchor = g_new(Anchor, 1);
+		*anchor = (Anchor){.node = node, .measure = *measure};
+		g_hash_table_replace(reader->anchors, g_strdup(name), anchor);
+	}
+	return node;
+}
+
+static bool read_stream(Reader *reader)
+{
+	bool seen = false;
+	for (;;) {
+		yaml_event_t event;
+		if (!next_event(reader, &event))
+			return false;
+		yaml_event_type_t type = event.type;
+		bool good = true;
+		if (type == YAML_DOCUMENT_START_EVENT) {
+			good = !seen || mistake(reader, (int)event.start_mark.line + 1,
+			                        (int)event.start_mark.column + 1, "a second document in one file");
+			seen = true;
+		} else if (type != YAML_STREAM_START_EVENT && type != YAML_DOCUMENT_END_EVENT &&
+		           type != YAML_STREAM_END_EVENT) {
+			Measure measure;
+			reader->document->root = read_node(reader, &event, 1, &measure);
+			good = reader->document->root != NULL;
+		}
+		yaml_event_delete(&event);
+		if (!good || type == YAML_STREAM_END_EVENT)
+			return good;
+	}
+}
+
+static bool read_document(Reader *reader)
+{
+	const YamlDocument *document = reader->document;
+	if (document->source_len > YAML_BYTES_MAX)
+		return mistake(reader, 0, 0, "larger than %d MiB", YAML_BYTES_MAX >> 20);
+	const char *bad = NULL;
+	if (!g_utf8_validate_len(document->source, document->source_len, &bad))
+		return mistake_at_offset(reader, (size_t)(bad - document->source),
+		        *bad ? "not UTF-8: save the file as UTF-8" : "a NUL byte cannot be used");
+	if (!yaml_parser_initialize(&reader->parser))
+		return mistake(reader, 0, 0, "not enough memory");
+	yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&reader->parser, (const unsigned char *)document->source,
+	        document->source_len);
+	bool good = read_stream(reader);
+	yaml_parser_delete(&reader->parser);
+	return good;
+}
+
+YamlDocument *yaml_parse_parts(const char *text, size_t len, const char *name, int *out_line, int *out_column,
+        char **out_message, char **out_caret)
+{
+	g_autoptr(YamlDocument) document = g_new0(YamlDocument, 1);
+	document->name = g_utf8_make_valid(name, -1);
+	document->nodes = g_ptr_array_new_with_free_func(node_free);
+	document->source_len = len;
+	document->source = len <= YAML_BYTES_MAX ? g_malloc(len + 1) : g_strdup("");
+	if (len <= YAML_BYTES_MAX) {
+		memcpy(document->source, text, len);
+		document->source[len] = '\0';
+	}
+	g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	Reader reader = {.document = document, .anchors = anchors};
+	if (read_document(&reader))
+		return g_steal_pointer(&document);
+
+	*out_line = reader.line;
+	*out_column = reader.column;
+	if (out_caret)
+		*out_caret = yaml_caret(document, reader.line, reader.column, reader.message);
+	*out_message = reader.message;
+	return NULL;
+}
+
+YamlDocument *yaml_parse(const char *text, size_t len, const char *name, GError **error)
+{
+	int line = 0;
+	int column = 0;
+	g_autofree char *message = NULL;
+	g_autofree char *caret = NULL;
+	YamlDocument *document = yaml_parse_parts(text, len, name, &line, &column, &message, &caret);
+	if (!document)
+		fail(error, ASSAY_ERROR_USER, "%s", caret);
+	return document;
+}
+
+void yaml_document_free(YamlDocument *document)
+{
+	if (!document)
+		return;
+	g_clear_pointer(&document->nodes, g_ptr_array_unref);
+	g_free(document->name);
+	g_free(document->source);
+	g_free(document);
+}
+
+/* Reading the tree */
+
+YamlNode *yaml_get(const YamlNode *mapping, const char *key)
+{
+	if (!mapping || mapping->kind != YAML_MAPPING)
+		return NULL;
+	for (size_t i = 0; i + 1 < mapping->items_len; i += 2)
+		if (strcmp(mapping->items[i]->text, key) == 0)
+			return mapping->items[i + 1];
+	return NULL;
+}
+
+static json_t *number_to_json(double number)
+{
+	if (isnan(number))
+		return json_string("NaN");
+	if (isinf(number))
+		return json_string(number > 0 ? "Infinity" : "-Infinity");
+	if (number == floor(number) && fabs(number) <= WHOLE_MAX)
+		return json_integer((json_int_t)number);
+	return json_real(number);
+}
+
+json_t *yaml_to_json(const YamlNode *node)
+{
+	if (!node)
+		return json_null();
+	json_t *value = NULL;
+	switch (node->kind) {
+	case YAML_NULL:
+		return json_null();
+	case YAML_BOOLEAN:
+		return json_boolean(node->truth);
+	case YAML_NUMBER:
+		return number_to_json(node->number);
+	case YAML_STRING:
+		return json_stringn(node->text, node->len);
+	case YAML_SEQUENCE:
+		value = json_array();
+		for (size_t i = 0; i < node->items_len; i++)
+			json_array_append_new(value, yaml_to_json(node->items[i]));
+		return value;
+	case YAML_MAPPING:
+		value = json_object();
+		for (size_t i = 0; i + 1 < node->items_len; i += 2)
+			json_object_set_new(value, node->items[i]->text, yaml_to_json(node->items[i + 1]));
+		return value;
+	}
+	return json_null();
+}
