@@ -61,6 +61,13 @@ static bool place_fds(const SpawnSpec *spec, int null_fd)
 	return syscall(SYS_close_range, (unsigned)count, ~0U, 0U) == 0;
 }
 
+/* Raw calls: glibc's would tell the parent's threads, with whom this child shares its memory. */
+static bool give_up_root(const SpawnSpec *spec)
+{
+	return syscall(SYS_setgroups, 0, NULL) == 0 && syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) == 0 &&
+	       syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) == 0;
+}
+
 static int child_main(void *data)
 {
 	Birth *birth = data;
@@ -70,7 +77,9 @@ static int child_main(void *data)
 		sigaction(number, &standard, NULL);
 	if (spec->own_session && setsid() < 0)
 		return birth_fail(birth, "setsid");
-	if (spec->die_with_parent) {
+	if (spec->uid != 0 && !give_up_root(spec))
+		return birth_fail(birth, "cannot become its user");
+	if (spec->die_with_parent) { /* after the change of user, which clears it */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 			return birth_fail(birth, "prctl");
 		if (getppid() != birth->parent)

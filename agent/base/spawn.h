@@ -17,6 +17,8 @@ typedef struct SpawnSpec {
 	size_t fds_len;          /* at least 3; everything else is closed */
 	bool own_session;        /* setsid: away from our terminal and process group */
 	bool die_with_parent;    /* SIGKILL when the thread that called spawn() ends */
+	uid_t uid;               /* not 0: give root up for this user and gid, and all other groups */
+	gid_t gid;
 } SpawnSpec;
 
 /**
