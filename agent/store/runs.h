@@ -14,17 +14,23 @@
  */
 bool runs_add(Store *store, int64_t repo, const json_t *fields, int64_t *out_id, GError **error);
 /**
- * Adds a job: {"key","name","needs":[keys],"definition":{…},"resolved":{…}|absent}. key is unique in the run
+ * Adds a job: {"key","group","name","needs":[groups],"definition":{…},"resolved":{…}|absent}. key is unique in the run
  * (matrix: "test (3.11)"); group is the workflow's own id of it ("test").
  */
 bool runs_add_job(Store *store, int64_t run, const json_t *job, int64_t *out_id, GError **error);
-/** Replaces a job that had to wait for its needs by what it resolved to: fields as runs_add_job. */
+/**
+ * Replaces a job that had to wait for its needs by what it resolved to: a `resolved` object of docs/formats.md (its key
+ * and name become the job's). A matrix of several: this for the first, runs_add_job for the others.
+ */
 bool runs_resolve_job(Store *store, int64_t job, const json_t *resolved, GError **error);
 
 /** Moves a job; sets started_at, finished_at by the state. cause and message may be NULL. USER for a forbidden move. */
 bool runs_move_job(Store *store, int64_t job, RunState state, const char *cause, const char *message,
         GError **error);
-/** Sets the run's state from its jobs' (queued, running, waiting, or an end); true with *out_ended when it ended. */
+/**
+ * Sets the run's state from its jobs' (queued, running, waiting, or an end), and its cause and message from the first
+ * job that failed. *out_ended is true when it ended by this call: once in a run's life. A run without jobs stays.
+ */
 bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error);
 /** Ends a run that has no jobs, with a cause: a workflow that cannot be read. */
 bool runs_fail(Store *store, int64_t run, const char *cause, const char *message, GError **error);
@@ -42,6 +48,7 @@ bool runs_summarise(Store *store, int64_t job, int64_t step, const char *markdow
 bool runs_report(Store *store, int64_t job, const json_t *report, char **out_digest, GError **error);
 /** An artifact of a run: {"name","digest","bytes","files"}. */
 bool runs_artifact_put(Store *store, int64_t run, int64_t job, const json_t *artifact, GError **error);
+/** {"artifacts":[{"name","digest","bytes","files"}]}: the one of this name (ABSENT), or all when name is NULL. */
 json_t *runs_artifact_get(Store *store, int64_t run, const char *name, GError **error);
 
 /** One run with its jobs (docs/api.md, "Run"); ABSENT. */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Webhook requests. The pair of forge and delivery id is unique, which is what makes a repeat harmless. */
+#include "agent/store/deliveries.h"
+
+#include <string.h>
+
+#include "agent/store/sql.h"
+
+/* Where a forge writes the event's name; for the list alone, so a forge that is missing here loses nothing else. */
+static const char *event_of(const json_t *headers)
+{
+	static const char *const names[] = {"x-github-event", "x-gitea-event", "x-forgejo-event", "x-gitlab-event",
+	        "x-event-key", "x-assay-event"};
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		const char *event = json_get_string(headers, names[i], NULL);
+		if (event)
+			return event;
+	}
+	return NULL;
+}
+
+bool deliveries_put(Store *store, const char *forge, const char *delivery, const char *repo, const json_t *headers,
+        const void *body, size_t body_len, int64_t received_us, int64_t *out_id, bool *out_fresh, GError **error)
+{
+	g_autoptr(json_t) none = json_object();
+	int64_t id = 0;
+	bool fresh = false;
+	if (!sql_int(store, QUERY_DELIVERY_PUT,
+	            VALUES(TEXT(forge), TEXT(delivery), TEXT(repo), TEXT(event_of(headers)), INT(received_us),
+	                    JSON(headers ? headers : none), BYTES(body ? body : "", body_len)),
+	            &id, &fresh, error))
+		return false;
+	if (!fresh && !sql_int(store, QUERY_DELIVERY_ID, VALUES(TEXT(forge), TEXT(delivery)), &id, NULL, error))
+		return false;
+	if (out_id)
+		*out_id = id;
+	if (out_fresh)
+		*out_fresh = fresh;
+	return true;
+}
+
+json_t *deliveries_next(Store *store, GError **error)
+{
+	return sql_object(store, QUERY_DELIVERY_NEXT, NO_VALUES, error);
+}
+
+bool deliveries_done(Store *store, int64_t id, const char *outcome, const char *message, GError **error)
+{
+	int64_t changed = 0;
+	if (!sql_run_counted(store, QUERY_DELIVERY_DONE, VALUES(INT(id), TEXT(outcome), TEXT(message)), &changed, error))
+		return false;
+	return changed > 0 || fail(error, ASSAY_ERROR_ABSENT, "no delivery with id %" G_GINT64_FORMAT, id);
+}
+
+json_t *deliveries_list(Store *store, const char *repo, const char *after, int64_t limit, GError **error)
+{
+	Page page;
+	if (!page_parse(after, limit, &page, error))
+		return NULL;
+	if (repo)
+		return sql_page(store, QUERY_DELIVERY_LIST_REPO, VALUES(INT(page.at), INT(page.rows), TEXT(repo)),
+		        "deliveries", &page, error);
+	return sql_page(store, QUERY_DELIVERY_LIST, VALUES(INT(page.at), INT(page.rows)), "deliveries", &page, error);
+}

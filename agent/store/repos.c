@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Repos. Removing one keeps its row, since runs, models and the audit log speak of it; its secrets go at once, its
+ * environments' rules stay, so that removing and adding it again protects no less than before.
+ */
+#include "agent/store/repos.h"
+
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/store/seal.h"
+
+#define WEBHOOK "webhook" /* what the secret is sealed as: not a name that secrets_set() takes */
+
+bool sql_repo_id(Store *store, const char *name, bool removed, int64_t *out_id, GError **error)
+{
+	bool found = false;
+	if (!sql_int(store, QUERY_REPO_ID, VALUES(TEXT(name), INT(removed)), out_id, &found, error))
+		return false;
+	return found || fail(error, ASSAY_ERROR_ABSENT, "no repo '%.200s'; see 'assay repo list'", name ? name : "");
+}
+
+static bool check(const char *name, const char *url, const json_t *settings, GError **error)
+{
+	const char *slash = name ? strchr(name, '/') : NULL;
+	if (!slash || slash == name || !slash[1] || strlen(name) > 400 || strpbrk(name, " \t\r\n\\?#") ||
+	        strstr(name, "..") || g_str_has_suffix(name, "/") || !g_utf8_validate(name, -1, NULL))
+		return fail(error, ASSAY_ERROR_USER, "'%.60s' cannot be the name of a repo; write it as OWNER/NAME",
+		        name ? name : "");
+	if (!url || !*url)
+		return fail(error, ASSAY_ERROR_USER, "repo '%s' has no address; give the URL that git fetches from", name);
+	const char *network = json_get_string(settings, "network", NULL);
+	if (network && strcmp(network, "none") != 0 && strcmp(network, "loopback") != 0 && strcmp(network, "full") != 0)
+		return fail(error, ASSAY_ERROR_USER, "'%.60s' is not a network; use none, loopback or full", network);
+	return true;
+}
+
+bool repos_put(Store *store, const char *name, const char *url, const void *webhook_secret, size_t secret_len,
+        const json_t *settings, int64_t *out_id, GError **error)
+{
+	if (!check(name, url, settings, error))
+		return false;
+	g_autoptr(GBytes) sealed = NULL;
+	gsize len = 0;
+	if (webhook_secret)
+		sealed = seal(store, 0, name, WEBHOOK, webhook_secret, secret_len);
+	const void *bytes = sealed ? g_bytes_get_data(sealed, &len) : NULL;
+	return sql_int(store, QUERY_REPO_PUT,
+	        VALUES(TEXT(name), TEXT(url), TEXT(json_get_string(settings, "network", NULL)),
+	                TEXT(json_get_string(settings, "default_branch", NULL)),
+	                TEXT(json_get_string(settings, "forge", NULL)), TEXT(json_get_string(settings, "api", NULL)),
+	                BYTES(bytes, len), INT(now_us())),
+	        out_id, NULL, error);
+}
+
+bool repos_remove(Store *store, const char *name, GError **error)
+{
+	int64_t id = 0;
+	if (!sql_repo_id(store, name, false, &id, error))
+		return false;
+	if (id == 0)
+		return fail(error, ASSAY_ERROR_USER, "'%s' is not a repo and cannot be removed", name);
+	if (!sql_atomic_begin(store, error))
+		return false;
+	bool ok = sql_run(store, QUERY_REPO_REMOVE, VALUES(INT(id), INT(now_us())), error) &&
+	        sql_run(store, QUERY_REPO_SECRETS_REMOVE, VALUES(INT(id)), error);
+	return sql_atomic_end(store, ok, error);
+}
+
+json_t *repos_get(Store *store, const char *name, GError **error)
+{
+	return sql_one(store, QUERY_REPO_GET, VALUES(TEXT(name)), error, "no repo '%.200s'; see 'assay repo list'",
+	        name ? name : "");
+}
+
+json_t *repos_get_id(Store *store, int64_t id, GError **error)
+{
+	return sql_one(store, QUERY_REPO_GET_ID, VALUES(INT(id)), error,
+	        "no repo with id %" G_GINT64_FORMAT "; see 'assay repo list'", id);
+}
+
+json_t *repos_list(Store *store, const char *after, int64_t limit, GError **error)
+{
+	Page page;
+	if (!page_parse(after, limit, &page, error))
+		return NULL;
+	return sql_page(store, QUERY_REPO_LIST, VALUES(INT(page.at), INT(page.rows)), "repos", &page, error);
+}
+
+GBytes *repos_webhook_secret(Store *store, const char *name)
+{
+	g_auto(Rows) rows = sql_query(store, QUERY_REPO_SECRET, VALUES(TEXT(name)), NULL);
+	if (!rows_next(&rows, NULL))
+		return NULL;
+	size_t len = 0;
+	const void *bytes = rows_bytes(&rows, 0, &len);
+	return seal_open(store, 0, name, WEBHOOK, bytes, len);
+}

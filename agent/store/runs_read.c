@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs and jobs as the API shows them (docs/api.md). The shapes are the aliases of queries.def; this file only joins
+ * what comes from several statements.
+ */
+#include <string.h>
+
+#include "agent/store/runs.h"
+#include "agent/store/sql.h"
+
+/* Takes a key out of an object. */
+static json_t *take(json_t *object, const char *key)
+{
+	json_t *value = json_incref(json_object_get(object, key));
+	json_object_del(object, key);
+	return value;
+}
+
+/* Sets object[key] to the rows of a query about one id. */
+static bool attach(Store *store, json_t *object, const char *key, Query query, int64_t id, GError **error)
+{
+	json_t *rows = sql_array(store, query, VALUES(INT(id)), error);
+	if (!rows)
+		return false;
+	json_set(object, key, rows);
+	return true;
+}
+
+static json_t *with_jobs(Store *store, json_t *run, GError **error)
+{
+	g_autoptr(json_t) owned = run;
+	if (!owned || !attach(store, owned, "jobs", QUERY_RUN_JOBS, json_get_int(owned, "id", 0), error))
+		return NULL;
+	return g_steal_pointer(&owned);
+}
+
+json_t *runs_get(Store *store, int64_t id, GError **error)
+{
+	return with_jobs(store,
+	        sql_one(store, QUERY_RUN_GET, VALUES(INT(id)), error,
+	                "no run with id %" G_GINT64_FORMAT "; see 'assay runs list'", id),
+	        error);
+}
+
+json_t *runs_get_number(Store *store, const char *repo, int64_t number, GError **error)
+{
+	return with_jobs(store,
+	        sql_one(store, QUERY_RUN_GET_NUMBER, VALUES(TEXT(repo), INT(number)), error,
+	                "%s has no run %" G_GINT64_FORMAT "; see 'assay runs list'", repo ? repo : "", number),
+	        error);
+}
+
+typedef struct Filter {
+	bool has_repo;
+	int64_t repo;
+	const char *status;
+	char *ref;
+	const char *workflow;
+	const char *event;
+	const char *actor;
+	const char *delivery;
+} Filter;
+
+static const char *filter_word(const json_t *filter, const char *key)
+{
+	const char *word = json_get_string(filter, key, NULL);
+	return word && *word ? word : NULL;
+}
+
+static bool filter_read(Store *store, const json_t *json, Filter *out, bool *out_empty, GError **error)
+{
+	const char *repo = filter_word(json, "repo");
+	const char *branch = filter_word(json, "branch");
+	RunState state = RUN_QUEUED;
+	*out = (Filter){
+	        .has_repo = repo != NULL,
+	        .status = filter_word(json, "status"),
+	        .workflow = filter_word(json, "workflow"),
+	        .event = filter_word(json, "event"),
+	        .actor = filter_word(json, "actor"),
+	        .delivery = filter_word(json, "delivery"),
+	};
+	if (out->status && !run_state_parse(out->status, &state))
+		return fail(error, ASSAY_ERROR_USER,
+		        "'%.40s' is not a status; use queued, waiting, running, success, failure, cancelled or skipped",
+		        out->status);
+	bool found = true;
+	if (repo && !sql_int(store, QUERY_REPO_ID, VALUES(TEXT(repo), INT(1)), &out->repo, &found, error))
+		return false;
+	*out_empty = !found;
+	if (branch)
+		out->ref = g_str_has_prefix(branch, "refs/") ? g_strdup(branch) : g_strconcat("refs/heads/", branch, NULL);
+	return true;
+}
+
+/* The statement whose index leaves the fewest runs to look at. A workflow is named by its file or by its name. */
+static Query filter_query(const Filter *filter)
+{
+	bool path = filter->workflow && (strchr(filter->workflow, '/') || g_str_has_suffix(filter->workflow, ".yml") ||
+	                                         g_str_has_suffix(filter->workflow, ".yaml"));
+	if (filter->delivery)
+		return QUERY_RUN_LIST_DELIVERY;
+	/* What is under way or went wrong is rare; success is not. */
+	bool rare = filter->status && strcmp(filter->status, "success") != 0;
+	if (rare)
+		return filter->has_repo ? QUERY_RUN_LIST_REPO_STATUS : QUERY_RUN_LIST_STATUS;
+	if (filter->ref)
+		return filter->has_repo ? QUERY_RUN_LIST_REPO_REF : QUERY_RUN_LIST_REF;
+	if (filter->workflow && path)
+		return filter->has_repo ? QUERY_RUN_LIST_REPO_PATH : QUERY_RUN_LIST_PATH;
+	if (filter->workflow)
+		return filter->has_repo ? QUERY_RUN_LIST_REPO_WORKFLOW : QUERY_RUN_LIST_WORKFLOW;
+	if (filter->actor)
+		return QUERY_RUN_LIST_ACTOR;
+	if (filter->status)
+		return filter->has_repo ? QUERY_RUN_LIST_REPO_STATUS : QUERY_RUN_LIST_STATUS;
+	if (filter->has_repo)
+		return QUERY_RUN_LIST_REPO;
+	return filter->event ? QUERY_RUN_LIST_EVENT : QUERY_RUN_LIST_ALL;
+}
+
+static bool each_with_jobs(Store *store, json_t *runs, GError **error)
+{
+	size_t i;
+	json_t *run;
+	json_array_foreach(runs, i, run)
+		if (!attach(store, run, "jobs", QUERY_RUN_JOBS, json_get_int(run, "id", 0), error))
+			return false;
+	return true;
+}
+
+json_t *runs_list(Store *store, const json_t *filter, const char *after, int64_t limit, GError **error)
+{
+	Page page;
+	Filter want = {0};
+	bool empty = false;
+	if (!page_parse(after, limit, &page, error) || !filter_read(store, filter, &want, &empty, error))
+		return NULL;
+	SqlValue repo = want.has_repo ? INT(want.repo) : (SqlValue){.kind = SQL_NULL};
+	if (empty)
+		repo = INT(-1);
+	g_autoptr(json_t) answer = sql_page(store, filter_query(&want),
+	        VALUES(INT(page.at), INT(page.rows), repo, TEXT(want.status), TEXT(want.ref), TEXT(want.workflow),
+	                TEXT(want.event), TEXT(want.actor), TEXT(want.delivery)),
+	        "runs", &page, error);
+	g_free(want.ref);
+	if (!answer || !each_with_jobs(store, json_object_get(answer, "runs"), error))
+		return NULL;
+	return g_steal_pointer(&answer);
+}
+
+json_t *runs_job(Store *store, int64_t id, GError **error)
+{
+	g_autoptr(json_t) job = sql_one(store, QUERY_JOB_GET, VALUES(INT(id)), error,
+	        "no job with id %" G_GINT64_FORMAT "; see 'assay runs list'", id);
+	if (!job)
+		return NULL;
+	g_autoptr(json_t) run_id = take(job, "run_id");
+	json_t *run = sql_one(store, QUERY_RUN_GET, VALUES(INT(json_integer_value(run_id))), error, "its run is gone");
+	if (!run)
+		return NULL;
+	json_set(job, "run", run);
+	if (!attach(store, job, "steps", QUERY_STEP_LIST, id, error) ||
+	        !attach(store, job, "annotations", QUERY_ANNOTATION_LIST, id, error) ||
+	        !attach(store, job, "summaries", QUERY_SUMMARY_LIST, id, error) ||
+	        !attach(store, job, "reports", QUERY_REPORT_OF_JOB, id, error) ||
+	        !attach(store, job, "artifacts", QUERY_ARTIFACT_OF_JOB, id, error))
+		return NULL;
+	return g_steal_pointer(&job);
+}
+
+json_t *runs_job_internal(Store *store, int64_t id, GError **error)
+{
+	g_autoptr(json_t) job = sql_one(store, QUERY_JOB_INTERNAL, VALUES(INT(id)), error,
+	        "no job with id %" G_GINT64_FORMAT, id);
+	if (!job)
+		return NULL;
+	g_autoptr(json_t) run_id = take(job, "run_id");
+	json_t *run = sql_one(store, QUERY_RUN_INTERNAL, VALUES(INT(json_integer_value(run_id))), error, "its run is gone");
+	if (!run)
+		return NULL;
+	json_set(job, "run", run);
+	return g_steal_pointer(&job);
+}
+
+json_t *runs_jobs_brief(Store *store, int64_t run, GError **error)
+{
+	return sql_array(store, QUERY_RUN_JOBS_BRIEF, VALUES(INT(run)), error);
+}
+
+json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error)
+{
+	return sql_list(store, QUERY_RUN_OPEN_OF_REF, VALUES(INT(repo), TEXT(ref), INT(except)), error);
+}
+
+json_t *runs_reports(Store *store, int64_t run, GError **error)
+{
+	return sql_array(store, QUERY_REPORT_OF_RUN, VALUES(INT(run)), error);
+}
+
+json_t *runs_artifact_get(Store *store, int64_t run, const char *name, GError **error)
+{
+	g_autoptr(json_t) artifacts = name
+	        ? sql_array(store, QUERY_ARTIFACT_NAMED, VALUES(INT(run), TEXT(name)), error)
+	        : sql_array(store, QUERY_ARTIFACT_OF_RUN, VALUES(INT(run)), error);
+	if (!artifacts)
+		return NULL;
+	if (name && json_array_size(artifacts) == 0) {
+		fail(error, ASSAY_ERROR_ABSENT, "run %" G_GINT64_FORMAT " has no artifact '%.200s'", run, name);
+		return NULL;
+	}
+	json_t *answer = json_object();
+	json_set(answer, "artifacts", g_steal_pointer(&artifacts));
+	return answer;
+}
