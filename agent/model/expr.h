@@ -11,7 +11,13 @@
 #include <stddef.h>
 
 /** What success(), failure(), cancelled() answer; always() is always true. */
-typedef enum ExprStatus { EXPR_STATUS_NONE, EXPR_STATUS_SUCCESS, EXPR_STATUS_FAILURE, EXPR_STATUS_CANCELLED } ExprStatus;
+typedef enum ExprStatus {
+	EXPR_STATUS_NONE,
+	EXPR_STATUS_SUCCESS,
+	EXPR_STATUS_FAILURE,
+	EXPR_STATUS_CANCELLED,
+	EXPR_STATUS_SKIPPED, /* a needed job was skipped: neither success, nor failure, nor cancelled */
+} ExprStatus;
 
 /** What an expression may see. Borrowed. */
 typedef struct ExprScope {
@@ -22,7 +28,10 @@ typedef struct ExprScope {
 	void *data;
 } ExprScope;
 
-/** Evaluates an expression (without `${{ }}`): a new reference, or NULL with USER. */
+/** What all texts and lists made by one evaluation may take together. */
+#define EXPR_MEMORY_MAX (10 * 1024 * 1024)
+
+/** Evaluates an expression (without `${{ }}`): a new reference, or NULL with USER. An empty one is null. */
 json_t *expr_evaluate(const char *expression, const ExprScope *scope, GError **error);
 /** A text with `${{ }}` in it: alone, it gives the value itself; otherwise a string. Text without any is a string. */
 json_t *expr_template(const char *text, const ExprScope *scope, GError **error);
@@ -45,7 +54,22 @@ typedef struct ExprRules {
 bool expr_check(const char *expression, const ExprRules *rules, GError **error);
 bool expr_check_template(const char *text, const ExprRules *rules, GError **error);
 
+/** An expression parsed once, to be evaluated often. */
+typedef struct Expr Expr;
+Expr *expr_parse(const char *expression, GError **error);
+/** A new reference, or NULL with USER. */
+json_t *expr_run(const Expr *expr, const ExprScope *scope, GError **error);
+void expr_free(Expr *expr);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Expr, expr_free)
+
+/** True when a text holds `${{`. */
+bool expr_is_template(const char *text);
+/** True when a text is one `${{ … }}` and nothing else. */
+bool expr_is_single(const char *text);
+/** True for the mapping key `${{ insert }}`. */
+bool expr_is_insert(const char *text);
+
 /** GitHub's coercions. */
 bool expr_truthy(const json_t *value);
-char *expr_to_string(const json_t *value); /* the caller's; arrays are "Array", objects "Object" */
+char *expr_to_string(const json_t *value); /* the caller's; arrays are "Array", objects "Object"; a NUL ends it */
 double expr_to_number(const json_t *value);
