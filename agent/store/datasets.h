@@ -22,5 +22,5 @@ bool datasets_use(Store *store, int64_t run, int64_t job, const char *digest, co
         GError **error);
 /** What a run used: [{"name","version","digest","job"}]. */
 json_t *datasets_of_run(Store *store, int64_t run, GError **error);
-/** Counts the candidate runs that were compared on this evaluation data, this one included; marks it. */
+/** Counts the candidate runs that were compared on this evaluation data, this one included; marks it. -1 on error. */
 int64_t datasets_judged(Store *store, const char *digest, int64_t run, GError **error);

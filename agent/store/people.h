@@ -4,11 +4,17 @@
 
 #include "agent/store/db.h"
 
-/** roles: viewer < developer < reviewer < admin, as text. password NULL: can sign in by token or link only. */
+/**
+ * Adds a user, or changes one. Roles: viewer < developer < reviewer < admin, as text. password NULL: a new user can
+ * sign in by token or link only, one who is there keeps the password. A new password ends the user's sessions.
+ */
 bool people_put(Store *store, const char *name, const char *role, const char *password, GError **error);
 /** {"name","role","created_at","has_password"}; ABSENT. */
 json_t *people_get(Store *store, const char *name, GError **error);
+/** [{"name",…}], by name. */
 json_t *people_list(Store *store, GError **error);
+/** With tokens, sessions and links; verdicts and the audit log keep the name. ABSENT. */
+bool people_remove(Store *store, const char *name, GError **error);
 /** The user's name when the password is right, NULL when not; takes the same time for an unknown user. */
 char *people_check_password(Store *store, const char *name, const char *password);
 /** A new token, returned once; the caller's. */

@@ -14,3 +14,5 @@ json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError
 bool vars_set(Store *store, const char *repo, const char *environment, const char *name, const char *value,
         GError **error);
 json_t *vars_get(Store *store, int64_t repo, const char *environment, GError **error);
+/** Overwrites the values that secrets_open() gave; then let go of it. Takes NULL. */
+void secrets_wipe(json_t *opened);

@@ -403,11 +403,12 @@ CREATE INDEX model_ledger_by_gate ON model_ledger (gate) WHERE gate IS NOT NULL;
 CREATE TABLE caches (
 	id         INTEGER PRIMARY KEY,
 	repo       INTEGER NOT NULL REFERENCES repos (id),
+	scope      TEXT NOT NULL,                     -- the ref whose jobs wrote it: a fork's never reaches main
 	key        TEXT NOT NULL,
 	digest     TEXT NOT NULL,                     -- of its manifest
 	created_at INTEGER NOT NULL,
 	used_at    INTEGER NOT NULL,                  -- the ones unused longest go first
-	UNIQUE (repo, key)
+	UNIQUE (repo, scope, key)
 ) STRICT;
 
 CREATE TABLE secrets (
