@@ -128,12 +128,20 @@ json_t *numbers_last(const json_t *metrics)
 	return last;
 }
 
+char *numbers_json(const json_t *value)
+{
+	char *raw = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+	char *text = g_strdup(raw ? raw : "null");
+	free(raw);
+	return text;
+}
+
 static bool collect_param(const char *name, const json_t *value, void *data, GError **error)
 {
 	json_t *params = data;
 	if (json_object_size(params) >= METRICS_MAX)
 		return fail(error, ASSAY_ERROR_USER, "more than %d parameters", METRICS_MAX);
-	g_autofree char *text = json_text(value);
+	g_autofree char *text = numbers_json(value);
 	json_set_string(params, name, json_is_string(value) ? json_string_value(value) : text);
 	return true;
 }

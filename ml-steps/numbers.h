@@ -15,6 +15,8 @@ json_t *numbers_read(MlContext *context, const char *path, GError **error);
 json_t *numbers_last(const json_t *metrics);
 /** The fields of a JSON object as texts, nested ones with '/': parameters. NULL with USER. */
 json_t *numbers_params(MlContext *context, const char *path, GError **error);
+/** JSON with numbers as people write them, 0.1 rather than 0.10000000000000001; the caller's. */
+char *numbers_json(const json_t *value);
 /** "accuracy 0.9722, log_loss 0.1012", at most `most` of them; the caller's. */
 char *numbers_sentence(const json_t *last, size_t most);
 

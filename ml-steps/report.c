@@ -21,34 +21,47 @@ static const char *const finding_words[] = {
         [FINDING_NO_TEST] = "no-test",
 };
 
+/* Fills in what the test says about a margin. */
+static void decide_by_test(Check *check, double confidence)
+{
+	static const Finding findings[] = {
+	        [OUTCOME_PASS] = FINDING_PASS,
+	        [OUTCOME_FAIL] = FINDING_FAIL,
+	        [OUTCOME_INCONCLUSIVE] = FINDING_INCONCLUSIVE,
+	};
+	const Estimate *estimate = &check->score.estimate;
+	bool higher = metric_higher_is_better(check->rule->metric);
+	check->finding = findings[non_inferiority(estimate, check->margin, higher)];
+	check->inferior = check->finding == FINDING_FAIL;
+	if (check->finding != FINDING_INCONCLUSIVE)
+		return;
+	bool proportions = metric_is_share(check->rule->metric);
+	int64_t rows = rows_needed(estimate, check->margin, higher, confidence, proportions);
+	check->rows_needed = rows > 0 ? MAX(rows, (int64_t)check->rows + 1) : 0;
+}
+
 void check_decide(Check *check, bool has_release, double confidence)
 {
 	const Score *score = &check->score;
 	bool higher = metric_higher_is_better(check->rule->metric);
 	double above = higher ? score->candidate - check->bound : check->bound - score->candidate;
 	check->bound_broken = !isnan(check->bound) && !(above >= -BOUND_SLACK);
+	check->inferior = false;
 	check->rows_needed = 0;
 	if ((int64_t)check->rows < check->rule->min_rows) {
 		check->finding = FINDING_INSUFFICIENT;
 		check->rows_needed = check->rule->min_rows;
-	} else if (check->bound_broken) {
-		check->finding = FINDING_FAIL;
-	} else if (!has_release || isnan(check->margin)) {
+		return;
+	}
+	if (!has_release || isnan(check->margin))
 		check->finding = isnan(check->bound) ? FINDING_NO_TEST : FINDING_PASS;
-	} else if (!score->tested) {
+	else if (!score->tested)
 		check->finding = FINDING_NO_TEST;
-	} else {
-		static const Finding findings[] = {
-		        [OUTCOME_PASS] = FINDING_PASS,
-		        [OUTCOME_FAIL] = FINDING_FAIL,
-		        [OUTCOME_INCONCLUSIVE] = FINDING_INCONCLUSIVE,
-		};
-		check->finding = findings[non_inferiority(&score->estimate, check->margin, higher)];
-		if (check->finding != FINDING_INCONCLUSIVE)
-			return;
-		bool proportions = metric_is_share(check->rule->metric);
-		int64_t rows = rows_needed(&score->estimate, check->margin, higher, confidence, proportions);
-		check->rows_needed = rows > 0 ? MAX(rows, (int64_t)check->rows + 1) : 0;
+	else
+		decide_by_test(check, confidence);
+	if (check->bound_broken) {
+		check->finding = FINDING_FAIL;
+		check->rows_needed = 0;
 	}
 }
 
@@ -180,10 +193,15 @@ char *check_sentence(const Check *check, const ReportHead *head)
 		append_name(text, check);
 		g_string_append_printf(text, ": %zu, and %" G_GINT64_FORMAT " are asked", check->rows,
 		        check->rule->min_rows);
-	} else if (check->bound_broken) {
+	} else if (check->bound_broken && !check->inferior) {
 		append_bound(text, check);
 	} else if (judged) {
 		append_tested(text, check, head);
+		if (check->bound_broken) {
+			bool higher = metric_higher_is_better(check->rule->metric);
+			g_string_append(text, higher ? "; below the floor of " : "; above the ceiling of ");
+			append_value(text, check->rule->metric, check->bound);
+		}
 	} else {
 		if (!head->release)
 			g_string_append(text, "No release yet: ");

@@ -27,6 +27,7 @@ typedef struct Check {
 	double margin;      /* absolute; NAN: the difference is not judged */
 	double bound;       /* NAN: any value is accepted */
 	bool bound_broken;
+	bool inferior;      /* the test says so, whatever the bound says */
 	Finding finding;
 	int64_t rows_needed; /* 0: unknown */
 } Check;

@@ -170,7 +170,7 @@ static bool keep_metrics(MlContext *context, Training *training, GError **error)
 
 static void publish(MlContext *context, const Training *training, bool done)
 {
-	g_autofree char *metrics = json_text(training->metrics);
+	g_autofree char *metrics = numbers_json(training->metrics);
 	step_output(context, "tracking-run", training->tracking_run);
 	step_output(context, "state", done ? "success" : "failure");
 	step_output(context, "metrics", metrics);
