@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits by control groups. A v2 group is made beside or below the worker's own, where the service manager has
+ * delegated the controllers; on v1 and hybrid hosts one group for each controller. The worker itself is never moved.
+ * Whoever asked for a limit that cannot be had here is told by has_…; what that means is the executor's to say.
+ */
+#include "executors/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/autoptr.h"
+#include "agent/base/fd.h"
+
+#define TABLE_BYTES_MAX (1024 * 1024)
+#define VALUE_BYTES_MAX 65536
+#define CPU_PERIOD_US 100000
+#define PREFIX "assay-"
+
+typedef enum Controller { CONTROLLER_MEMORY, CONTROLLER_PIDS, CONTROLLER_CPU, CONTROLLERS } Controller;
+static const char *const names[CONTROLLERS] = {"memory", "pids", "cpu"};
+
+static char *read_text(const char *path, size_t limit_bytes)
+{
+	g_autoptr(GBytes) bytes = fd_read_file(path, limit_bytes, NULL);
+	gsize len;
+	const char *data = bytes ? g_bytes_get_data(bytes, &len) : NULL;
+	return data ? g_strndup(data, len) : NULL;
+}
+
+static bool write_value(const char *folder, const char *file, const char *value)
+{
+	g_autofree char *path = g_build_filename(folder, file, NULL);
+	autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+}
+
+static bool write_number(const char *folder, const char *file, int64_t value)
+{
+	char text[24];
+	g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT, value);
+	return write_value(folder, file, text);
+}
+
+static bool has_word(const char *list, const char *word)
+{
+	g_auto(GStrv) words = g_strsplit_set(list ? list : "", ", \n", 64);
+	return g_strv_contains((const char *const *)words, word);
+}
+
+/* Where a hierarchy is mounted: the one of a v1 controller, or v2 for NULL. The caller's; NULL when nowhere. */
+static char *find_mount(const char *controller)
+{
+	g_autofree char *table = read_text("/proc/self/mounts", TABLE_BYTES_MAX);
+	g_auto(GStrv) lines = g_strsplit(table ? table : "", "\n", 0);
+	for (char **line = lines; *line; line++) {
+		g_auto(GStrv) fields = g_strsplit(*line, " ", 6);
+		if (g_strv_length(fields) < 4)
+			continue;
+		bool fits = controller ? strcmp(fields[2], "cgroup") == 0 && has_word(fields[3], controller)
+		                       : strcmp(fields[2], "cgroup2") == 0;
+		if (fits)
+			return g_strdup(fields[1]);
+	}
+	return NULL;
+}
+
+/* The worker's own group in a hierarchy, as a path. */
+static char *own_folder(const char *mount, const char *controller)
+{
+	g_autofree char *table = read_text("/proc/self/cgroup", VALUE_BYTES_MAX);
+	g_auto(GStrv) lines = g_strsplit(table ? table : "", "\n", 0);
+	for (char **line = lines; *line; line++) {
+		g_auto(GStrv) fields = g_strsplit(*line, ":", 3);
+		if (g_strv_length(fields) < 3)
+			continue;
+		if (controller ? has_word(fields[1], controller) : strcmp(fields[0], "0") == 0) {
+			g_autofree char *path = g_build_filename(mount, fields[2], NULL);
+			/* In a container the path may be told from a root that is not mounted here. */
+			return g_strdup(access(path, F_OK) == 0 ? path : mount);
+		}
+	}
+	return g_strdup(mount);
+}
+
+/* Groups of workers that were killed: their number is in the name. */
+static void remove_stale(const char *base)
+{
+	g_autoptr(GDir) folder = g_dir_open(base, 0, NULL);
+	for (const char *name; folder && (name = g_dir_read_name(folder));) {
+		int pid;
+		if (sscanf(name, PREFIX "%d-", &pid) == 1 && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
+			g_autofree char *path = g_build_filename(base, name, NULL);
+			rmdir(path);
+		}
+	}
+}
+
+/* Makes one group below base, and opens its door. NULL where this user may not. */
+static const char *make_folder(Cgroup *group, const char *base)
+{
+	if (access(base, W_OK) != 0 || group->folders_len == CGROUP_FOLDERS_MAX)
+		return NULL;
+	remove_stale(base);
+	for (unsigned try = 0; try < 100; try++) {
+		g_autofree char *path = g_strdup_printf("%s/" PREFIX "%d-%u", base, (int)getpid(), try);
+		if (mkdir(path, 0755) < 0) {
+			if (errno == EEXIST)
+				continue;
+			return NULL;
+		}
+		g_autofree char *procs = g_build_filename(path, "cgroup.procs", NULL);
+		int fd = open(procs, O_WRONLY | O_CLOEXEC);
+		if (fd < 0) {
+			rmdir(path);
+			return NULL;
+		}
+		group->procs_fds[group->folders_len] = fd;
+		return group->folders[group->folders_len++] = g_steal_pointer(&path);
+	}
+	return NULL;
+}
+
+static bool wanted(const CgroupLimits *limits, Controller controller)
+{
+	switch (controller) {
+	case CONTROLLER_MEMORY:
+		return limits->memory_bytes > 0;
+	case CONTROLLER_PIDS:
+		return limits->processes > 0;
+	case CONTROLLER_CPU:
+		return limits->cpus > 0;
+	case CONTROLLERS:
+		break;
+	}
+	return false;
+}
+
+static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, const char *available)
+{
+	const char *folder = make_folder(out, base);
+	if (!folder)
+		return;
+	if (wanted(limits, CONTROLLER_MEMORY) && has_word(available, "memory")) {
+		out->has_memory = write_number(folder, "memory.max", limits->memory_bytes);
+		write_value(folder, "memory.swap.max", "0"); /* absent without swap accounting */
+		out->memory = g_strdup(folder);
+		out->events = g_build_filename(folder, "memory.events", NULL);
+	}
+	if (wanted(limits, CONTROLLER_PIDS) && has_word(available, "pids"))
+		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
+	if (wanted(limits, CONTROLLER_CPU) && has_word(available, "cpu")) {
+		char text[48];
+		g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT " %d", (int64_t)(limits->cpus * CPU_PERIOD_US),
+		        CPU_PERIOD_US);
+		out->has_cpus = write_value(folder, "cpu.max", text);
+	}
+}
+
+static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller controller)
+{
+	g_autofree char *mount = find_mount(names[controller]);
+	g_autofree char *base = mount ? own_folder(mount, names[controller]) : NULL;
+	const char *folder = base ? make_folder(out, base) : NULL;
+	if (!folder)
+		return;
+	switch (controller) {
+	case CONTROLLER_MEMORY:
+		out->has_memory = write_number(folder, "memory.limit_in_bytes", limits->memory_bytes);
+		write_number(folder, "memory.memsw.limit_in_bytes", limits->memory_bytes);
+		out->memory = g_strdup(folder);
+		out->events = g_build_filename(folder, "memory.oom_control", NULL);
+		break;
+	case CONTROLLER_PIDS:
+		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
+		break;
+	case CONTROLLER_CPU:
+		out->has_cpus = write_number(folder, "cpu.cfs_period_us", CPU_PERIOD_US) &&
+		                write_number(folder, "cpu.cfs_quota_us", (int64_t)(limits->cpus * CPU_PERIOD_US));
+		break;
+	case CONTROLLERS:
+		break;
+	}
+}
+
+/* The v2 group below which ours may be made, with the controllers it hands down. False when there is none. */
+static bool find_v2(char **out_base, char **out_available)
+{
+	g_autofree char *mount = find_mount(NULL);
+	if (!mount)
+		return false;
+	/* Beside us first: a group with processes, like our own, may not hand controllers down. */
+	g_autofree char *own = own_folder(mount, NULL);
+	g_autofree char *above = strcmp(own, mount) == 0 ? g_strdup(mount) : g_path_get_dirname(own);
+	const char *const places[] = {above, own};
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		g_autofree char *path = g_build_filename(places[i], "cgroup.subtree_control", NULL);
+		g_autofree char *available = read_text(path, VALUE_BYTES_MAX);
+		if (available && access(places[i], W_OK) == 0 &&
+		        (has_word(available, "memory") || has_word(available, "pids") || has_word(available, "cpu"))) {
+			*out_base = g_strdup(places[i]);
+			*out_available = g_steal_pointer(&available);
+			return true;
+		}
+	}
+	return false;
+}
+
+void cgroup_make(const CgroupLimits *limits, Cgroup *out)
+{
+	*out = (Cgroup){0};
+	g_autofree char *base = NULL;
+	g_autofree char *available = NULL;
+	bool any = false;
+	for (Controller each = 0; each < CONTROLLERS; each++)
+		any = any || wanted(limits, each);
+	if (!any)
+		return;
+	if (find_v2(&base, &available)) {
+		limit_v2(limits, out, base, available);
+		return;
+	}
+	for (Controller each = 0; each < CONTROLLERS; each++)
+		if (wanted(limits, each))
+			limit_v1(limits, out, each);
+}
+
+bool cgroup_join(const Cgroup *group)
+{
+	for (int i = 0; i < group->folders_len; i++)
+		if (write(group->procs_fds[i], "0", 1) != 1)
+			return false;
+	return true;
+}
+
+int64_t cgroup_oom_count(const Cgroup *group)
+{
+	g_autofree char *text = group->events ? read_text(group->events, VALUE_BYTES_MAX) : NULL;
+	const char *at = text ? strstr(text, "oom_kill ") : NULL;
+	return at ? g_ascii_strtoll(at + strlen("oom_kill "), NULL, 10) : 0;
+}
+
+int64_t cgroup_memory_peak(const Cgroup *group)
+{
+	static const char *const files[] = {"memory.peak", "memory.max_usage_in_bytes"};
+	for (size_t i = 0; group->memory && i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(group->memory, files[i], NULL);
+		g_autofree char *text = read_text(path, VALUE_BYTES_MAX);
+		if (text) {
+			write_value(group->memory, files[i], "0"); /* v1 forgets; v2 keeps the whole job's peak */
+			return g_ascii_strtoll(text, NULL, 10);
+		}
+	}
+	return -1;
+}
+
+void cgroup_remove(Cgroup *group)
+{
+	for (int i = 0; i < group->folders_len; i++) {
+		close(group->procs_fds[i]);
+		for (int try = 0; rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
+			g_usleep(2000); /* the last member's end reaches the group a moment after its parent */
+		g_free(group->folders[i]);
+	}
+	g_free(group->memory);
+	g_free(group->events);
+	*group = (Cgroup){0};
+}
+
+char *cgroup_describe(int *out_version)
+{
+	g_autofree char *base = NULL;
+	g_autofree char *available = NULL;
+	GString *got = g_string_new(NULL);
+	*out_version = find_v2(&base, &available) ? 2 : 1;
+	for (Controller each = 0; each < CONTROLLERS; each++) {
+		bool usable = has_word(available, names[each]);
+		if (*out_version == 1) {
+			g_autofree char *mount = find_mount(names[each]);
+			g_autofree char *folder = mount ? own_folder(mount, names[each]) : NULL;
+			usable = folder && access(folder, W_OK) == 0;
+		}
+		if (usable)
+			g_string_append_printf(got, "%s%s", got->len ? ", " : "", names[each]);
+	}
+	bool none = got->len == 0;
+	return g_string_free(got, none);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists what a sandbox's root is made of. The host's programs are there, read-only; of its /etc only what programs
+ * need to run, the rest written anew, so that no password file, key or agent setting is ever in reach. Everything is
+ * on one small memory file system that becomes read-only itself before the first step.
+ */
+#include "executors/mounts.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+
+#define SMALL_FILE_BYTES 65536
+
+/* Of the host's /etc, when it has them: programs' tables, certificates, library caches. Nothing secret. */
+static const char *const etc_shared[] = {"alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf.d",
+	"magic", "mime.types", "OpenCL", "pki/tls/certs", "pki/ca-trust/extracted", "protocols", "R", "services",
+	"ssl/certs", "ssl/openssl.cnf", "terminfo"};
+/* Top-level folders that are programs; on a merged-/usr host most are links. */
+static const char *const programs[] = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt", "nix/store"};
+static const struct {
+	const char *name;
+	unsigned minor;
+} nodes[] = {{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}};
+static const char *const hidden[] = {"kcore", "keys", "key-users", "kmsg", "kallsyms", "kpagecount", "kpageflags",
+	"kpagecgroup", "sysrq-trigger", "timer_list", "sched_debug", "config.gz", "latency_stats"};
+static const char *const sealed[] = {"sys", "irq", "bus", "fs", "scsi", "acpi"};
+
+static const char *keep(Mounts *mounts, const char *text)
+{
+	return g_string_chunk_insert_const(mounts->texts, text);
+}
+
+static MountRow *add(Mounts *mounts, MountKind kind, const char *target, const char *source)
+{
+	const MountRow row = {.kind = kind, .target = keep(mounts, target), .tree = -1,
+	        .source = source ? keep(mounts, source) : NULL};
+	g_array_append_val(mounts->rows, row);
+	return &g_array_index(mounts->rows, MountRow, mounts->rows->len - 1);
+}
+
+/* Folders above a target, each once. */
+static void add_parents(Mounts *mounts, const char *target)
+{
+	for (const char *slash = strchr(target, '/'); slash; slash = strchr(slash + 1, '/')) {
+		g_autofree char *parent = g_strndup(target, (gsize)(slash - target));
+		bool there = false;
+		for (guint i = 0; i < mounts->rows->len && !there; i++)
+			there = strcmp(g_array_index(mounts->rows, MountRow, i).target, parent) == 0;
+		if (!there)
+			add(mounts, MOUNT_FOLDER, parent, NULL);
+	}
+}
+
+/* What the host has at a path, by the same name: its link, or itself read-only. Absent is fine. */
+static void add_same(Mounts *mounts, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("/%s", name);
+	struct stat info;
+	if (lstat(path, &info) != 0)
+		return;
+	add_parents(mounts, name);
+	if (S_ISLNK(info.st_mode)) {
+		g_autofree char *says = g_file_read_link(path, NULL);
+		if (says)
+			add(mounts, MOUNT_LINK, name, says);
+		return;
+	}
+	add(mounts, MOUNT_BIND, name, path)->is_folder = S_ISDIR(info.st_mode);
+}
+
+static void add_file(Mounts *mounts, const char *target, const char *text)
+{
+	add(mounts, MOUNT_FILE, target, text);
+}
+
+static void add_etc(Mounts *mounts, const PlaceSpec *spec)
+{
+	const char *hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER;
+	add(mounts, MOUNT_FOLDER, "etc", NULL);
+	add_file(mounts, "etc/passwd",
+	        "root:x:0:0:root:/root:/usr/sbin/nologin\n" MOUNTS_USER ":x:1001:1001:Runner:" MOUNTS_HOME
+	        ":/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+	add_file(mounts, "etc/group", "root:x:0:\n" MOUNTS_USER ":x:1001:\nnogroup:x:65534:\n");
+	add_file(mounts, "etc/nsswitch.conf",
+	        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n");
+	g_autofree char *name_line = g_strdup_printf("%s\n", hostname);
+	add_file(mounts, "etc/hostname", name_line);
+	g_autofree char *hosts =
+	        g_strdup_printf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", hostname);
+	add_file(mounts, "etc/hosts", hosts);
+	g_autoptr(GBytes) resolver = NULL;
+	if (spec->network == PLACE_NETWORK_FULL)
+		resolver = fd_read_file("/etc/resolv.conf", SMALL_FILE_BYTES, NULL);
+	gsize len = 0;
+	const char *bytes = resolver ? g_bytes_get_data(resolver, &len) : NULL;
+	g_autofree char *resolver_text = g_strndup(bytes ? bytes : "", len);
+	add_file(mounts, "etc/resolv.conf", resolver_text);
+	add(mounts, MOUNT_LINK, "etc/mtab", "../proc/self/mounts");
+	for (size_t i = 0; i < G_N_ELEMENTS(etc_shared); i++) {
+		g_autofree char *target = g_strdup_printf("etc/%s", etc_shared[i]);
+		add_same(mounts, target);
+	}
+	add_same(mounts, "etc/os-release");
+	add_same(mounts, "etc/localtime");
+	add_same(mounts, "etc/timezone");
+	g_autoptr(GDir) folder = g_dir_open("/etc", 0, NULL);
+	for (const char *entry; folder && (entry = g_dir_read_name(folder));)
+		if (g_str_has_prefix(entry, "java-")) { /* Debian's JDKs keep their settings here */
+			g_autofree char *target = g_strdup_printf("etc/%s", entry);
+			add_same(mounts, target);
+		}
+}
+
+static void add_devices(Mounts *mounts)
+{
+	add(mounts, MOUNT_FOLDER, "dev", NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(nodes); i++) {
+		g_autofree char *target = g_strdup_printf("dev/%s", nodes[i].name);
+		g_autofree char *source = g_strdup_printf("/dev/%s", nodes[i].name);
+		add(mounts, MOUNT_NODE, target, source)->device = makedev(1, nodes[i].minor);
+	}
+	add(mounts, MOUNT_NODE, "dev/tty", "/dev/tty")->device = makedev(5, 0);
+	add(mounts, MOUNT_FOLDER, "dev/pts", NULL);
+	add(mounts, MOUNT_PTS, "dev/pts", NULL);
+	add(mounts, MOUNT_LINK, "dev/ptmx", "pts/ptmx");
+	add(mounts, MOUNT_LINK, "dev/fd", "/proc/self/fd");
+	add(mounts, MOUNT_LINK, "dev/stdin", "/proc/self/fd/0");
+	add(mounts, MOUNT_LINK, "dev/stdout", "/proc/self/fd/1");
+	add(mounts, MOUNT_LINK, "dev/stderr", "/proc/self/fd/2");
+	add(mounts, MOUNT_FOLDER, "dev/shm", NULL);
+}
+
+static void add_memory(Mounts *mounts, const PlaceSpec *spec)
+{
+	g_autofree char *size = spec->memory_bytes > 0 ? g_strdup_printf(",size=%" G_GINT64_FORMAT, spec->memory_bytes)
+	                                               : g_strdup("");
+	g_autofree char *options = g_strdup_printf("mode=1777%s", size);
+	add(mounts, MOUNT_FOLDER, "tmp", NULL);
+	add(mounts, MOUNT_TMPFS, "tmp", options);
+	add(mounts, MOUNT_TMPFS, "dev/shm", options);
+	add(mounts, MOUNT_FOLDER, "var", NULL);
+	add(mounts, MOUNT_LINK, "var/tmp", "../tmp");
+	add(mounts, MOUNT_FOLDER, "run", NULL);
+}
+
+static void add_proc(Mounts *mounts)
+{
+	add(mounts, MOUNT_FOLDER, "proc", NULL);
+	add(mounts, MOUNT_PROC, "proc", NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++) {
+		g_autofree char *target = g_strdup_printf("proc/%s", hidden[i]);
+		g_autofree char *here = g_strdup_printf("/%s", target);
+		if (access(here, F_OK) == 0)
+			add(mounts, MOUNT_HIDE, target, NULL);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(sealed); i++) {
+		g_autofree char *target = g_strdup_printf("proc/%s", sealed[i]);
+		g_autofree char *here = g_strdup_printf("/%s", target);
+		if (access(here, F_OK) == 0)
+			add(mounts, MOUNT_SEAL, target, NULL);
+	}
+	/* The processors' layout, for thread pools; nothing else of /sys. */
+	add_same(mounts, "sys/devices/system/cpu");
+	add_same(mounts, "sys/devices/system/node");
+}
+
+/* A target of the spec: absolute, without `.` and `..`, and not one of those that make the place what it is. */
+static bool check_target(const char *target, GError **error)
+{
+	static const char *const ours[] = {"/", "/proc", "/dev", "/sys", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32",
+		"/lib64", "/tmp", "/home", MOUNTS_HOME, MOUNTS_WORK};
+	bool bad = !target || target[0] != '/' || strstr(target, "//") || g_str_has_suffix(target, "/");
+	g_auto(GStrv) names = g_strsplit(target ? target : "", "/", 64);
+	for (char **name = names; *name && !bad; name++)
+		bad = strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(ours) && !bad; i++)
+		bad = strcmp(target, ours[i]) == 0;
+	bad = bad || g_str_has_prefix(target, "/proc/") || g_str_has_prefix(target, "/usr/") ||
+	      g_str_has_prefix(target, "/tmp/");
+	if (bad)
+		return fail(error, ASSAY_ERROR_USER,
+		        "sandbox: a mount's target '%s' is not usable; give an absolute path outside /proc, /usr and /tmp",
+		        target ? target : "");
+	return true;
+}
+
+static bool add_folders(Mounts *mounts, const PlaceSpec *spec, GError **error)
+{
+	add(mounts, MOUNT_FOLDER, "home", NULL);
+	add(mounts, MOUNT_FOLDER, "home/runner", NULL);
+	MountRow *home = add(mounts, MOUNT_BIND, "home/runner", spec->home_folder);
+	home->is_folder = home->writable = true;
+	MountRow *work = add(mounts, MOUNT_BIND, "home/runner/work", spec->work_folder);
+	work->is_folder = work->writable = work->foreign = true;
+	g_autofree char *inside_home = g_build_filename(spec->home_folder, "work", NULL);
+	if (mkdir(inside_home, 0755) == 0)
+		mounts->made_in_home = g_steal_pointer(&inside_home);
+	else if (errno != EEXIST)
+		return fail_errno(error, errno, "sandbox: cannot make %s", inside_home);
+	for (size_t i = 0; i < spec->mounts_len; i++) {
+		const PlaceMount *mount = &spec->mounts[i];
+		struct stat info;
+		if (!check_target(mount->target, error))
+			return false;
+		if (stat(mount->source, &info) != 0)
+			return fail_errno(error, errno, "sandbox: the mount's source %s", mount->source);
+		MountRow *row = add(mounts, MOUNT_BIND, mount->target + 1, mount->source);
+		row->is_folder = S_ISDIR(info.st_mode);
+		row->is_device = S_ISCHR(info.st_mode);
+		row->writable = mount->writable || row->is_device;
+		row->foreign = true;
+	}
+	return true;
+}
+
+bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error)
+{
+	*out = (Mounts){
+		.rows = g_array_sized_new(FALSE, FALSE, sizeof(MountRow), 96),
+		.texts = g_string_chunk_new(4096),
+	};
+	out->staging = keep(out, spec->work_folder);
+	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
+		add_same(out, programs[i]);
+	add_etc(out, spec);
+	add_devices(out);
+	add_memory(out, spec);
+	add_proc(out);
+	return add_folders(out, spec, error);
+}
+
+void mounts_clear(Mounts *mounts)
+{
+	if (mounts->made_in_home)
+		rmdir(mounts->made_in_home);
+	g_clear_pointer(&mounts->made_in_home, g_free);
+	g_clear_pointer(&mounts->rows, g_array_unref);
+	g_clear_pointer(&mounts->texts, g_string_chunk_free);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carries out a list of mounts in the newborn child of a place, which shares the worker's memory until it executes
+ * init: system calls on plain data, no allocation, no lock. Targets inside folders of the job are opened step by step
+ * and never through a link, since an earlier job may have left one; a mount is put onto a descriptor, not onto a path.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "executors/mounts.h"
+
+#define NAME_BYTES_MAX 256
+
+static bool failed(MountsFailure *out, const char *what, const char *target)
+{
+	*out = (MountsFailure){.what = what, .target = target, .why = errno};
+	return false;
+}
+
+/* The host's trees are picked up before the new root covers anything of them. */
+static bool take_trees(Mounts *mounts, MountsFailure *out)
+{
+	for (guint i = 0; i < mounts->rows->len; i++) {
+		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
+		if (row->kind != MOUNT_BIND)
+			continue;
+		row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		if (row->tree < 0)
+			return failed(out, "cannot take the host's", row->source);
+		struct mount_attr attributes = {
+			.attr_set = MOUNT_ATTR_NOSUID | (row->writable ? 0 : MOUNT_ATTR_RDONLY) |
+			        (row->is_device ? 0 : MOUNT_ATTR_NODEV),
+			.propagation = MS_PRIVATE,
+		};
+		if (mount_setattr(row->tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
+			return failed(out, "cannot protect", row->source);
+	}
+	return true;
+}
+
+/* Makes one name below at, if it is not there; never follows a link. */
+static int make_name(int at, const char *name, bool folder)
+{
+	if (folder) {
+		if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
+			return -1;
+		return openat(at, name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+	}
+	int file = openat(at, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (file < 0 && errno != EEXIST)
+		return -1;
+	if (file >= 0)
+		close(file);
+	return openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* A descriptor of a target below root, made where it is missing. */
+static int open_target(int root, const MountRow *row)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, root, row->target, &how, sizeof how);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	int at = fcntl(root, F_DUPFD_CLOEXEC, 3);
+	const char *name = row->target;
+	while (at >= 0 && name) {
+		char part[NAME_BYTES_MAX];
+		const char *slash = strchr(name, '/');
+		size_t len = slash ? (size_t)(slash - name) : strlen(name);
+		if (len == 0 || len >= sizeof part) {
+			close(at);
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(part, name, len);
+		part[len] = '\0';
+		int next = make_name(at, part, slash != NULL || row->is_folder);
+		int why = errno;
+		close(at);
+		errno = why;
+		at = next;
+		name = slash ? slash + 1 : NULL;
+	}
+	return at;
+}
+
+static bool put_tree(int root, MountRow *row)
+{
+	int target = open_target(root, row);
+	if (target < 0)
+		return false;
+	bool done = move_mount(row->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
+	int why = errno;
+	close(target);
+	close(row->tree);
+	row->tree = -1;
+	errno = why;
+	return done;
+}
+
+static bool put_file(int root, const char *target, const char *text)
+{
+	int fd = openat(root, target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return false;
+	size_t len = strlen(text);
+	bool done = write(fd, text, len) == (ssize_t)len;
+	int why = errno;
+	close(fd);
+	errno = why;
+	return done;
+}
+
+/* A node of our own where we may make one (the agent is root), the host's otherwise. */
+static bool put_node(int root, MountRow *row)
+{
+	if (mknodat(root, row->target, S_IFCHR | 0666, row->device) == 0)
+		return true;
+	row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return row->tree >= 0 && put_tree(root, row);
+}
+
+static bool set_attributes(int at, const char *path, unsigned flags, uint64_t set)
+{
+	struct mount_attr attributes = {.attr_set = set};
+	return mount_setattr(at, path, flags, &attributes, sizeof attributes) == 0;
+}
+
+/* The working directory is the new root, so that relative targets are below it. */
+static bool put_row(int root, MountRow *row)
+{
+	const unsigned long plain = MS_NOSUID | MS_NODEV;
+	switch (row->kind) {
+	case MOUNT_FOLDER:
+		return mkdirat(root, row->target, 0755) == 0;
+	case MOUNT_LINK:
+		return symlinkat(row->source, root, row->target) == 0;
+	case MOUNT_FILE:
+		return put_file(root, row->target, row->source);
+	case MOUNT_BIND:
+		return put_tree(root, row);
+	case MOUNT_NODE:
+		return put_node(root, row);
+	case MOUNT_TMPFS:
+		return mount("tmpfs", row->target, "tmpfs", plain, row->source) == 0;
+	case MOUNT_PROC:
+		return mount("proc", row->target, "proc", plain | MS_NOEXEC, NULL) == 0;
+	case MOUNT_PTS:
+		return mount("devpts", row->target, "devpts", MS_NOSUID | MS_NOEXEC,
+		               "newinstance,ptmxmode=0666,mode=0620") == 0;
+	case MOUNT_HIDE:
+		return mount("dev/null", row->target, NULL, MS_BIND, NULL) == 0 || errno == ENOENT;
+	case MOUNT_SEAL:
+		if (mount(row->target, row->target, NULL, MS_BIND | MS_REC, NULL) < 0)
+			return errno == ENOENT;
+		return set_attributes(AT_FDCWD, row->target, AT_RECURSIVE, MOUNT_ATTR_RDONLY);
+	}
+	return false;
+}
+
+bool mounts_apply(Mounts *mounts, MountsFailure *out)
+{
+	umask(0);
+	/* Nothing we mount shall appear on the host, and nothing that the host mounts later in the place. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return failed(out, "cannot leave the host's mounts", "/");
+	if (!take_trees(mounts, out))
+		return false;
+	if (mount("root", mounts->staging, "tmpfs", MS_NOSUID, "mode=0755,size=4m,nr_inodes=1024") < 0)
+		return failed(out, "cannot mount a memory file system on", mounts->staging);
+	int root = open(mounts->staging, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || fchdir(root) < 0)
+		return failed(out, "cannot enter the new root on", mounts->staging);
+	for (guint i = 0; i < mounts->rows->len; i++) {
+		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
+		if (!put_row(root, row))
+			return failed(out, row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
+	}
+	/* The old root comes to lie upon the new one, at `.`, and goes with all that is below it. */
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return failed(out, "cannot leave the host's root", "/");
+	if (!set_attributes(AT_FDCWD, "/", 0, MOUNT_ATTR_RDONLY))
+		return failed(out, "cannot make the root read-only", "/");
+	close(root);
+	return true;
+}

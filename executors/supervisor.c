@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packets to and from init. Each start is answered; the end of a step comes over a pipe of its own, whose reading
+ * end is the Child's fd: if init should die, the pipe says so by itself.
+ */
+#include "executors/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/base/autoptr.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/spawn.h"
+#include "executors/place.h"
+
+#define DESCRIPTORS_MAX 5
+#define PAYLOAD_BYTES_MAX (8 * 1024 * 1024) /* more than the kernel takes in one exec */
+
+static const struct {
+	const char *what;
+	const char *what_to_do;
+} stages[] = {
+	[INIT_STAGE_NONE] = {"failed", "see the kernel's log"},
+	[INIT_STAGE_IDS] = {"cannot become the job's user", "give the agent CAP_SETUID and CAP_SETGID, or start it as an "
+	                                                    "ordinary user"},
+	[INIT_STAGE_USER_NAMESPACE] = {"cannot make a user namespace", "raise the sysctl user.max_user_namespaces"},
+	[INIT_STAGE_ID_MAP] = {"cannot map the job's user", "run 'assay doctor'"},
+	[INIT_STAGE_LIMITS] = {"cannot set its limits", "lower the limits of the job"},
+	[INIT_STAGE_CAPABILITIES] = {"cannot drop its capabilities", "run 'assay doctor'"},
+	[INIT_STAGE_FILTER] = {"cannot load its system call filter", "use a kernel with CONFIG_SECCOMP_FILTER"},
+	[INIT_STAGE_SCOPE] = {"cannot close itself off by Landlock", "run 'assay doctor'"},
+	[INIT_STAGE_PACKET] = {"was not understood", "make its command and environment smaller"},
+	[INIT_STAGE_PROCESS] = {"cannot start a process", "raise the job's limit of processes"},
+	[INIT_STAGE_FOLDER] = {"cannot enter its folder", "give a 'working-directory' that is there"},
+	[INIT_STAGE_PROGRAM] = {"cannot start its program", "check its name, its mode and its first line"},
+};
+
+void supervisor_init(Supervisor *supervisor)
+{
+	*supervisor = (Supervisor){.pidfd = -1, .control_fd = -1};
+}
+
+int supervisor_connect(Supervisor *supervisor, GError **error)
+{
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		fail_errno(error, errno, "cannot make a socket pair");
+		return -1;
+	}
+	supervisor->control_fd = ends[0];
+	return ends[1];
+}
+
+/* Waits for one answer; an init that is gone is an error of its own. */
+static bool receive(Supervisor *supervisor, InitReply *out, GError **error)
+{
+	ssize_t len;
+	do
+		len = recv(supervisor->control_fd, out, sizeof *out, 0);
+	while (len < 0 && errno == EINTR);
+	if (len == (ssize_t)sizeof *out)
+		return true;
+	return fail(error, ASSAY_ERROR_SYSTEM, "the place's first process has ended unexpectedly; see the kernel's log");
+}
+
+static bool send_packet(Supervisor *supervisor, struct iovec *parts, size_t parts_len, const int *fds, size_t fds_len,
+        GError **error)
+{
+	union {
+		char bytes[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+		struct cmsghdr aligned;
+	} control = {0};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = parts_len};
+	if (fds_len > 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(fds_len * sizeof(int));
+		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(fds_len * sizeof(int));
+		memcpy(CMSG_DATA(head), fds, fds_len * sizeof(int));
+	}
+	ssize_t sent;
+	do
+		sent = sendmsg(supervisor->control_fd, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent >= 0 || fail_errno(error, errno, "cannot talk to the place's first process");
+}
+
+bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter, GError **error)
+{
+	struct iovec parts[] = {
+		{.iov_base = (void *)(uintptr_t)setup, .iov_len = sizeof *setup},
+		{.iov_base = (void *)(uintptr_t)filter, .iov_len = setup->filter_len * sizeof *filter},
+	};
+	InitReply reply;
+	if (!send_packet(supervisor, parts, setup->filter_len > 0 ? 2 : 1, NULL, 0, error) ||
+	        !receive(supervisor, &reply, error))
+		return false;
+	if (reply.error == 0)
+		return true;
+	return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: it %s: %s; %s", stages[reply.stage].what,
+	        g_strerror(reply.error), stages[reply.stage].what_to_do);
+}
+
+static uint32_t append_all(GByteArray *payload, const char *const *texts)
+{
+	uint32_t count = 0;
+	for (; texts && texts[count]; count++)
+		g_byte_array_append(payload, (const guint8 *)texts[count], (guint)strlen(texts[count]) + 1);
+	return count;
+}
+
+bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, GError **error)
+{
+	g_autoptr(GByteArray) payload = g_byte_array_sized_new(4096);
+	g_auto(GStrv) candidates = place_candidates(spec);
+	g_byte_array_append(payload, (const guint8 *)spec->folder, (guint)strlen(spec->folder) + 1);
+	InitStart start = {.kind = INIT_START};
+	start.candidates = append_all(payload, (const char *const *)candidates);
+	start.arguments = append_all(payload, spec->argv);
+	start.environment = append_all(payload, spec->envp);
+	start.payload_bytes = payload->len;
+	if (payload->len > PAYLOAD_BYTES_MAX)
+		return fail(error, ASSAY_ERROR_USER, "its command and environment have %u bytes; make them smaller",
+		        payload->len);
+	autofd int null_fd = -1;
+	autofd int payload_fd = -1;
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail_errno(error, errno, "cannot make a pipe");
+	autofd int ended = ends[0];
+	autofd int report = ends[1];
+	int fds[DESCRIPTORS_MAX] = {spec->fds[0], spec->fds[1], spec->fds[2], report};
+	for (int i = 0; i < 3; i++) {
+		if (fds[i] >= 0)
+			continue;
+		if (null_fd < 0 && (null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+			return fail_errno(error, errno, "cannot open /dev/null");
+		fds[i] = null_fd;
+	}
+	struct iovec parts[] = {
+		{.iov_base = &start, .iov_len = sizeof start},
+		{.iov_base = payload->data, .iov_len = payload->len},
+	};
+	if (sizeof start + payload->len > INIT_PACKET_MAX) {
+		payload_fd = fd_sealed("assay-step", payload->data, payload->len, error);
+		if (payload_fd < 0)
+			return false;
+		start.in_file = 1;
+		fds[4] = payload_fd;
+	}
+	InitReply reply;
+	if (!send_packet(supervisor, parts, start.in_file ? 1 : 2, fds, start.in_file ? 5 : 4, error) ||
+	        !receive(supervisor, &reply, error))
+		return false;
+	if (reply.error == 0) {
+		*out = (Child){.fd = fd_steal(&ended), .pid = reply.pid};
+		return true;
+	}
+	const char *subject = reply.stage == INIT_STAGE_FOLDER ? spec->folder : spec->argv[0];
+	AssayError code = reply.stage >= INIT_STAGE_FOLDER ? ASSAY_ERROR_USER : ASSAY_ERROR_SYSTEM;
+	return fail(error, code, "%s: %s: %s; %s", subject, stages[reply.stage].what, g_strerror(reply.error),
+	        stages[reply.stage].what_to_do);
+}
+
+void supervisor_signal(Supervisor *supervisor, const Child *child, int signal_number)
+{
+	if (child->fd < 0 || child->pid <= 0)
+		return;
+	InitSignal order = {.kind = INIT_SIGNAL, .pid = child->pid, .signal = signal_number};
+	struct iovec part = {.iov_base = &order, .iov_len = sizeof order};
+	send_packet(supervisor, &part, 1, NULL, 0, NULL); /* when init is gone there is nobody to signal */
+}
+
+bool supervisor_finish(Supervisor *supervisor, Child *child, StepEnd *out, GError **error)
+{
+	(void)supervisor;
+	InitReport report;
+	ssize_t len;
+	do
+		len = read(child->fd, &report, sizeof report);
+	while (len < 0 && errno == EINTR);
+	close(child->fd);
+	*child = (Child){.fd = -1};
+	if (len != (ssize_t)sizeof report) { /* init was killed, and in a pid namespace the step with it */
+		*out = (StepEnd){.exit_code = -1, .signal = SIGKILL, .cause = "agent", .cpu_us = -1, .memory_peak_bytes = -1};
+		return true;
+	}
+	*out = (StepEnd){
+		.exit_code = WIFEXITED(report.status) ? WEXITSTATUS(report.status) : -1,
+		.signal = WIFSIGNALED(report.status) ? WTERMSIG(report.status) : 0,
+		.cause = WIFEXITED(report.status) ? "exit" : "signal",
+		.cpu_us = report.cpu_us,
+		.memory_peak_bytes = report.memory_peak_bytes,
+	};
+	if (report.living > 0)
+		return fail(error, ASSAY_ERROR_SYSTEM,
+		        "%d processes of the step do not end, even by SIGKILL; look for them with 'ps' and its state D",
+		        report.living);
+	return true;
+}
+
+static void wait_and_clear(Supervisor *supervisor)
+{
+	SpawnEnd end;
+	if (supervisor->pidfd >= 0) {
+		spawn_wait(supervisor->pidfd, &end, NULL);
+		close(supervisor->pidfd);
+	}
+	supervisor_init(supervisor);
+}
+
+void supervisor_kill(Supervisor *supervisor)
+{
+	if (supervisor->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, supervisor->pidfd, SIGKILL, NULL, 0);
+	if (supervisor->control_fd >= 0)
+		close(supervisor->control_fd);
+	wait_and_clear(supervisor);
+}
+
+void supervisor_leave(Supervisor *supervisor)
+{
+	if (supervisor->control_fd >= 0)
+		close(supervisor->control_fd);
+	wait_and_clear(supervisor);
+}
