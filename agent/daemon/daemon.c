@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's state and its turn of the loop: whatever changed asks for one wake-up, and a wake-up looks at
+ * deliveries, then at the queue. Everything else happens in the file that is named after it.
+ */
+#include "agent/daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/hash.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/daemon/state.h"
+#include "agent/store/audit.h"
+#include "agent/store/gates.h"
+#include "agent/store/repos.h"
+#include "agent/store/runs.h"
+
+#define KEY_BYTES 32
+
+typedef struct Subscriber {
+	unsigned id;
+	DaemonChanged changed;
+	void *data;
+} Subscriber;
+
+/* The key that seals secrets: a systemd credential, the configured file, or D/key, made on the first start. */
+static bool read_key(const Config *config, uint8_t key[KEY_BYTES], GError **error)
+{
+	const char *credentials = g_getenv("CREDENTIALS_DIRECTORY");
+	g_autofree char *credential = credentials ? g_build_filename(credentials, "assay.key", NULL) : NULL;
+	g_autofree char *standard = g_build_filename(config->data, "key", NULL);
+	const char *path = standard;
+	if (config->key_file)
+		path = config->key_file;
+	else if (credential && access(credential, R_OK) == 0)
+		path = credential;
+	if (path == standard && access(path, F_OK) != 0) {
+		random_bytes(key, KEY_BYTES);
+		return fd_replace_file(path, key, KEY_BYTES, 0600, true, error);
+	}
+	struct stat info;
+	if (stat(path, &info) == 0 && path != credential && (info.st_mode & 077))
+		return fail(error, ASSAY_ERROR_DENIED,
+		        "the key file %s can be read by others: chmod 600 it", path);
+	g_autoptr(GBytes) bytes = fd_read_file(path, KEY_BYTES, error);
+	if (!bytes)
+		return false;
+	if (g_bytes_get_size(bytes) != KEY_BYTES)
+		return fail(error, ASSAY_ERROR_USER, "the key file %s holds %zu bytes; it must hold %d", path,
+		        g_bytes_get_size(bytes), KEY_BYTES);
+	memcpy(key, g_bytes_get_data(bytes, NULL), KEY_BYTES);
+	return true;
+}
+
+static bool make_folders(const Config *config, GError **error)
+{
+	static const char *const names[] = {"objects", "repos", "jobs", "logs"};
+	if (!fd_make_folder(config->data, 0750, error))
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(config->data, names[i], NULL);
+		if (!fd_make_folder(path, 0711, error))
+			return false;
+	}
+	return true;
+}
+
+/* One agent a data folder: the lock is the kernel's and ends with the process. */
+static bool lock_data(const Config *config, GError **error)
+{
+	g_autofree char *path = g_build_filename(config->data, "lock", NULL);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* kept until the process ends */
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	if (fd < 0)
+		return fail_errno(error, errno, "cannot open %s", path);
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		close(fd);
+		return fail(error, ASSAY_ERROR_BUSY, "another agent uses the data folder %s; stop it, or give --data",
+		        config->data);
+	}
+	return true;
+}
+
+Daemon *daemon_new(const Config *config, const char *worker, GError **error)
+{
+	g_autofree char *path = g_build_filename(config->data, "assay.db", NULL);
+	uint8_t key[KEY_BYTES];
+	if (!make_folders(config, error) || !lock_data(config, error) || !read_key(config, key, error))
+		return NULL;
+	Daemon *daemon = g_new0(Daemon, 1);
+	daemon->config = config;
+	daemon->active = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)active_free);
+	daemon->touched = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	daemon->subscribers = g_array_new(FALSE, FALSE, sizeof(Subscriber));
+	daemon->jobs_max = config->jobs > 0 ? config->jobs : (int)g_get_num_processors();
+	daemon->store = store_open(path, key, error);
+	explicit_bzero(key, sizeof key);
+	if (daemon->store)
+		daemon->zygote = zygote_new(worker, dispatch_started, daemon, error);
+	if (!daemon->zygote) {
+		daemon_free(daemon);
+		return NULL;
+	}
+	dispatch_adopt(daemon);
+	gatekeeper_arm(daemon);
+	daemon_wake(daemon);
+	return daemon;
+}
+
+void daemon_free(Daemon *daemon)
+{
+	if (!daemon)
+		return;
+	daemon->stopping = true;
+	if (daemon->wake_source)
+		g_source_remove(daemon->wake_source);
+	if (daemon->expiry_source)
+		g_source_remove(daemon->expiry_source);
+	g_hash_table_unref(daemon->active);
+	zygote_free(daemon->zygote);
+	store_close(daemon->store);
+	g_hash_table_unref(daemon->touched);
+	g_array_unref(daemon->subscribers);
+	json_decref(daemon->local);
+	g_free(daemon->url);
+	g_free(daemon);
+}
+
+Store *daemon_store(Daemon *daemon)
+{
+	return daemon->store;
+}
+
+const Config *daemon_config(const Daemon *daemon)
+{
+	return daemon->config;
+}
+
+void daemon_set_url(Daemon *daemon, const char *url)
+{
+	g_free(daemon->url);
+	daemon->url = g_strdup(daemon->config->url ? daemon->config->url : url);
+}
+
+const char *daemon_url(const Daemon *daemon)
+{
+	return daemon->url ? daemon->url : "";
+}
+
+static gboolean on_wake(gpointer data)
+{
+	Daemon *daemon = data;
+	daemon->wake_source = 0;
+	intake_run(daemon);
+	dispatch_run(daemon);
+	return G_SOURCE_REMOVE;
+}
+
+void daemon_wake(Daemon *daemon)
+{
+	if (!daemon->wake_source && !daemon->stopping)
+		daemon->wake_source = g_idle_add_full(G_PRIORITY_DEFAULT, on_wake, daemon, NULL);
+}
+
+void daemon_touch(Daemon *daemon, int64_t run)
+{
+	int64_t *key = g_new(int64_t, 1);
+	*key = run;
+	g_hash_table_add(daemon->touched, key);
+}
+
+static void tell_subscribers(Daemon *daemon, int64_t run)
+{
+	/* by index: a callback may unsubscribe itself */
+	for (guint i = daemon->subscribers->len; i-- > 0;)
+		if (i < daemon->subscribers->len) {
+			const Subscriber subscriber = g_array_index(daemon->subscribers, Subscriber, i);
+			subscriber.changed(run, subscriber.data);
+		}
+}
+
+bool daemon_commit(Daemon *daemon, GError **error)
+{
+	if (!store_commit(daemon->store, error)) {
+		store_rollback(daemon->store);
+		g_hash_table_remove_all(daemon->touched);
+		return false;
+	}
+	g_autoptr(GHashTable) touched = daemon->touched;
+	daemon->touched = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	GHashTableIter iter;
+	gpointer run;
+	g_hash_table_iter_init(&iter, touched);
+	while (g_hash_table_iter_next(&iter, &run, NULL))
+		tell_subscribers(daemon, *(int64_t *)run);
+	return true;
+}
+
+unsigned daemon_subscribe(Daemon *daemon, DaemonChanged changed, void *data)
+{
+	const Subscriber subscriber = {.id = ++daemon->last_subscriber, .changed = changed, .data = data};
+	g_array_append_val(daemon->subscribers, subscriber);
+	return subscriber.id;
+}
+
+void daemon_unsubscribe(Daemon *daemon, unsigned id)
+{
+	for (guint i = 0; i < daemon->subscribers->len; i++)
+		if (g_array_index(daemon->subscribers, Subscriber, i).id == id) {
+			g_array_remove_index(daemon->subscribers, i);
+			return;
+		}
+}
+
+char *daemon_task_folder(const Daemon *daemon, int64_t task)
+{
+	return g_strdup_printf("%s/jobs/%" G_GINT64_FORMAT, daemon->config->data, task);
+}
+
+char *daemon_log_path(Daemon *daemon, int64_t run, int64_t job)
+{
+	return g_strdup_printf("%s/logs/%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT ".log", daemon->config->data, run, job);
+}
+
+/* "main" → "refs/heads/main"; what begins with refs/ stays. */
+static char *full_ref(const char *ref)
+{
+	return g_str_has_prefix(ref, "refs/") ? g_strdup(ref) : g_strconcat("refs/heads/", ref, NULL);
+}
+
+bool daemon_dispatch(Daemon *daemon, const char *repo, const json_t *request, const char *actor,
+        char **out_delivery, GError **error)
+{
+	g_autoptr(json_t) found = repos_get(daemon->store, repo, error);
+	if (!found)
+		return false;
+	const char *workflow = json_get_string(request, "workflow", NULL);
+	if (!workflow)
+		return fail(error, ASSAY_ERROR_USER, "the request names no workflow; say which file, such as train.yml");
+	const char *ref = json_get_string(request, "ref", json_get_string(found, "default_branch", NULL));
+	g_autofree char *full = full_ref(ref ? ref : "main");
+	g_autofree char *delivery = g_uuid_string_random();
+	g_autoptr(json_t) event = json_object();
+	json_set_string(event, "event", "workflow_dispatch");
+	json_set_string(event, "ref", full);
+	json_set_string(event, "actor", actor);
+	json_set_bool(event, "untrusted", false);
+	g_autoptr(json_t) input = json_object();
+	json_set(input, "event", json_incref(event));
+	json_set_string(input, "workflow", workflow);
+	json_t *inputs = json_object_get(request, "inputs");
+	json_set(input, "inputs", inputs ? json_incref(inputs) : json_object());
+	json_set_string(input, "delivery", delivery);
+	if (!store_begin(daemon->store, error))
+		return false;
+	g_autofree char *subject = g_strdup_printf("%s %s", repo, workflow);
+	if (!queue_put(daemon->store, "plan", json_get_int(found, "id", 0), 0, 0, input, 0, NULL, error) ||
+	        !audit_add(daemon->store, actor, "run.dispatch", subject, request, error)) {
+		store_rollback(daemon->store);
+		return false;
+	}
+	if (!daemon_commit(daemon, error))
+		return false;
+	daemon_wake(daemon);
+	*out_delivery = g_steal_pointer(&delivery);
+	return true;
+}
+
+/* Ends or signals one job of a run that is cancelled. */
+static bool cancel_job(Daemon *daemon, const json_t *job, const char *message, GError **error)
+{
+	int64_t id = json_get_int(job, "id", 0);
+	RunState state;
+	if (!run_state_parse(json_get_string(job, "status", NULL), &state) || run_state_is_end(state))
+		return true;
+	g_autoptr(Task) task = queue_of_job(daemon->store, id, error);
+	Active *active = task ? g_hash_table_lookup(daemon->active, &task->id) : NULL;
+	if (active && strcmp(task->kind, "job") == 0) {
+		follow_cancel(active);
+		return true;
+	}
+	if (task && !active && !queue_finish(daemon->store, task->id, error))
+		return false;
+	return runs_move_job(daemon->store, id, RUN_CANCELLED, CAUSE_CANCELLED, message, error);
+}
+
+bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **error)
+{
+	g_autoptr(json_t) found = runs_get(daemon->store, run, error);
+	if (!found)
+		return false;
+	RunState state;
+	if (run_state_parse(json_get_string(found, "status", NULL), &state) && run_state_is_end(state))
+		return fail(error, ASSAY_ERROR_BUSY, "run %" G_GINT64_FORMAT " has ended already", run);
+	g_autofree char *message = g_strdup_printf("cancelled by %s", actor);
+	g_autofree char *subject = g_strdup_printf("run %" G_GINT64_FORMAT, run);
+	if (!store_begin(daemon->store, error))
+		return false;
+	bool good = audit_add(daemon->store, actor, "run.cancel", subject, NULL, error);
+	g_autoptr(json_t) gates = good ? gates_waiting_of_run(daemon->store, run, error) : NULL;
+	good = good && gates;
+	size_t i;
+	json_t *item;
+	json_array_foreach(gates, i, item)
+		good = good && gates_decide(daemon->store, json_integer_value(item), "expired", message, error);
+	g_autoptr(json_t) jobs = good ? runs_jobs_brief(daemon->store, run, error) : NULL;
+	good = good && jobs;
+	json_array_foreach(jobs, i, item)
+		good = good && cancel_job(daemon, item, message, error);
+	good = good && runs_settle(daemon->store, run, NULL, error);
+	if (!good) {
+		store_rollback(daemon->store);
+		return false;
+	}
+	daemon_touch(daemon, run);
+	if (!daemon_commit(daemon, error))
+		return false;
+	log_info("run cancelled", KV("run", run), KV("by", actor));
+	daemon_wake(daemon);
+	return true;
+}

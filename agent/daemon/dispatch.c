@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queue × slots → workers. A task is leased, its folder is made and the lease committed before a worker is asked
+ * for; so after a crash each leased task either has a worker, or an empty folder and goes back to the queue.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/daemon/state.h"
+#include "agent/daemon/watch.h"
+#include "agent/store/repos.h"
+#include "agent/store/runs.h"
+#include "agent/store/secrets.h"
+
+#define SHORT_TASK_US (10 * 60 * G_USEC_PER_SEC) /* plan and resolve, a slow fetch included */
+#define DEADLINE_SLACK_US (60 * G_USEC_PER_SEC)  /* the worker ends a job by itself; this is for one that cannot */
+#define GRACE_US (10 * G_USEC_PER_SEC)
+
+static json_t *repo_object(Daemon *daemon, int64_t repo, GError **error)
+{
+	if (repo == 0 && daemon->local) {
+		json_t *object = json_object();
+		json_set_string(object, "name", json_get_string(daemon->local, "repo", "local/workspace"));
+		json_set_string(object, "url", json_get_string(daemon->local, "folder", ""));
+		return object;
+	}
+	g_autoptr(json_t) found = repos_get_id(daemon->store, repo, error);
+	if (!found)
+		return NULL;
+	const char *name = json_get_string(found, "name", "");
+	g_autofree char *mirror = g_strdup_printf("%s/repos/%s.git", daemon->config->data, name);
+	json_t *object = json_object();
+	json_set_string(object, "name", name);
+	json_set_string(object, "url", json_get_string(found, "url", NULL));
+	json_set_string(object, "default_branch", json_get_string(found, "default_branch", NULL));
+	json_set_string(object, "mirror", mirror);
+	return object;
+}
+
+static void copy_key(json_t *to, const json_t *from, const char *key)
+{
+	json_t *value = json_object_get(from, key);
+	if (value)
+		json_set(to, key, json_incref(value));
+}
+
+static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
+{
+	const Config *config = daemon->config;
+	double minutes = json_get_real(resolved, "timeout_minutes", 360);
+	int64_t timeout_us = (int64_t)(minutes * 60 * (double)G_USEC_PER_SEC);
+	if (config->job_timeout_us > 0)
+		timeout_us = MIN(timeout_us, config->job_timeout_us);
+	json_t *limits = json_object();
+	json_set_int(limits, "timeout_us", timeout_us);
+	json_set_int(limits, "memory_bytes", config->job_memory_bytes);
+	json_set_int(limits, "processes", config->job_processes);
+	json_set_int(limits, "file_bytes", 0);
+	json_set_int(limits, "cpus", 0);
+	json_set_int(limits, "log_bytes", config->log_bytes);
+	json_set_int(limits, "grace_us", GRACE_US);
+	return limits;
+}
+
+static json_t *mounts_array(const Config *config)
+{
+	json_t *mounts = json_array();
+	for (size_t i = 0; i < config->mounts_len; i++) {
+		json_t *mount = json_object();
+		json_set_string(mount, "source", config->mounts[i].source);
+		json_set_string(mount, "target", config->mounts[i].target);
+		json_set_bool(mount, "writable", config->mounts[i].writable);
+		json_array_append_new(mounts, mount);
+	}
+	return mounts;
+}
+
+/* result and outputs of every group that a job needs, from the jobs of its run */
+static json_t *needs_object(const json_t *jobs, const json_t *needs)
+{
+	json_t *object = json_object();
+	size_t i, k;
+	json_t *need, *job;
+	json_array_foreach(needs, i, need) {
+		const char *group = json_string_value(need);
+		const char *result = NULL;
+		json_t *outputs = json_object();
+		json_array_foreach(jobs, k, job) {
+			if (g_strcmp0(json_get_string(job, "group", NULL), group) != 0)
+				continue;
+			const char *status = json_get_string(job, "status", "");
+			if (json_get_bool(job, "continue_on_error", false) && strcmp(status, "failure") == 0)
+				status = "success";
+			if (strcmp(status, "failure") == 0 || !result ||
+			        (strcmp(status, "cancelled") == 0 && strcmp(result, "failure") != 0) ||
+			        (strcmp(status, "success") == 0 && strcmp(result, "skipped") == 0))
+				result = status;
+			json_object_update(outputs, json_object_get(job, "outputs"));
+		}
+		json_t *entry = json_object();
+		json_set_string(entry, "result", result ? result : "skipped");
+		json_set(entry, "outputs", outputs);
+		json_set(object, group, entry);
+	}
+	return object;
+}
+
+static json_t *vars_object(Daemon *daemon, int64_t repo, const char *environment, GError **error)
+{
+	if (!daemon->local)
+		return vars_get(daemon->store, repo, environment, error);
+	json_t *vars = json_object_get(daemon->local, "vars");
+	return vars ? json_incref(vars) : json_object();
+}
+
+static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *internal, GError **error)
+{
+	const json_t *run = json_object_get(internal, "run");
+	const json_t *definition = json_object_get(internal, "definition");
+	g_autoptr(json_t) jobs = runs_jobs_brief(daemon->store, task->run, error);
+	g_autoptr(json_t) vars = jobs ? vars_object(daemon, task->repo,
+	        json_get_string(json_object_get(json_object_get(internal, "resolved"), "environment"), "name", NULL),
+	        error) : NULL;
+	if (!vars)
+		return NULL;
+	json_t *contexts = json_object();
+	g_autoptr(json_t) github = json_deep_copy(json_object_get(run, "github"));
+	if (!json_is_object(github)) {
+		json_decref(g_steal_pointer(&github));
+		github = json_object();
+	}
+	char number[32];
+	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, task->run);
+	json_set_string(github, "run_id", number);
+	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, json_get_int(run, "number", 0));
+	json_set_string(github, "run_number", number);
+	json_set_string(github, "run_attempt", "1");
+	json_set_string(github, "server_url", daemon_url(daemon));
+	json_t *inputs = json_object_get(json_object_get(github, "event"), "inputs");
+	json_set(contexts, "inputs", inputs ? json_incref(inputs) : json_object());
+	json_set(contexts, "github", json_incref(github));
+	json_set(contexts, "vars", json_incref(vars));
+	json_t *needs = json_object_get(definition, "needs");
+	g_autoptr(json_t) one = json_is_string(needs) ? json_pack("[O]", needs) : NULL;
+	json_set(contexts, "needs", needs_object(jobs, one ? one : needs));
+	return contexts;
+}
+
+static bool is_untrusted(const json_t *internal)
+{
+	return json_get_bool(json_object_get(internal, "run"), "untrusted", false);
+}
+
+static const char *network_of(Daemon *daemon, const Task *task, const json_t *internal)
+{
+	if (is_untrusted(internal))
+		return "none";
+	if (daemon->local)
+		return json_get_string(daemon->local, "network", daemon->config->network);
+	g_autoptr(json_t) repo = repos_get_id(daemon->store, task->repo, NULL);
+	const char *network = json_get_string(repo, "network", NULL);
+	return network ? g_intern_string(network) : daemon->config->network;
+}
+
+/* job.json for a task of kind job, and the secrets its worker gets. */
+static bool describe_job(Daemon *daemon, const Task *task, const json_t *internal, json_t *object, json_t *contexts,
+        json_t **out_secrets, GError **error)
+{
+	const Config *config = daemon->config;
+	json_t *resolved = json_object_get(internal, "resolved");
+	g_autoptr(json_t) job = runs_job(daemon->store, task->job, error);
+	if (!job)
+		return false;
+	json_t *brief = json_object();
+	json_set_int(brief, "id", task->job);
+	copy_key(brief, job, "key");
+	copy_key(brief, job, "group");
+	copy_key(brief, job, "name");
+	copy_key(brief, job, "attempt");
+	json_set(object, "job", brief);
+	copy_key(object, internal, "definition");
+	copy_key(object, internal, "resolved");
+	json_set(contexts, "matrix", json_deep_copy(json_object_get(resolved, "matrix")));
+	json_set(contexts, "strategy", json_deep_copy(json_object_get(resolved, "strategy")));
+	json_set_string(object, "executor", daemon->local ? json_get_string(daemon->local, "executor", config->executor_default)
+	                                                  : config->executor_default);
+	g_autofree char *log = daemon_log_path(daemon, task->run, task->job);
+	g_autofree char *folder = g_path_get_dirname(log);
+	if (!fd_make_folder(folder, 0750, error))
+		return false;
+	json_set_string(object, "log", log);
+	json_set(object, "limits", limits_object(daemon, resolved));
+	json_set_string(object, "network", network_of(daemon, task, internal));
+	json_set_int(object, "uid", config->job_uid);
+	json_set_int(object, "gid", config->job_gid);
+	json_set(object, "mounts", mounts_array(config));
+	json_set_string(object, "server_url", daemon_url(daemon));
+	json_set_bool(object, "untrusted", is_untrusted(internal));
+	if (daemon->local) {
+		*out_secrets = json_deep_copy(json_object_get(daemon->local, "secrets"));
+		if (!*out_secrets)
+			*out_secrets = json_object();
+		return true;
+	}
+	const char *environment = json_get_string(json_object_get(resolved, "environment"), "name", NULL);
+	*out_secrets = is_untrusted(internal) ? json_object()
+	                                      : secrets_open(daemon->store, task->repo, environment, error);
+	return *out_secrets != NULL;
+}
+
+/* The shas that the repo's releases were made from: a job with an environment is told what changed since. */
+static json_t *describe(Daemon *daemon, const Task *task, json_t **out_secrets, GError **error)
+{
+	g_autoptr(json_t) object = json_object();
+	json_set_int(object, "version", 1);
+	json_set_int(object, "task", task->id);
+	json_set_int(object, "fence", task->fence);
+	json_set_string(object, "kind", task->kind);
+	json_set_string(object, "data", daemon->config->data);
+	json_t *repo = repo_object(daemon, task->repo, error);
+	if (!repo)
+		return NULL;
+	json_set(object, "repo", repo);
+	json_set_string(object, "local", json_get_string(daemon->local, "folder", NULL));
+	*out_secrets = NULL;
+	if (strcmp(task->kind, "plan") == 0) {
+		json_object_update(object, task->input);
+		g_autoptr(json_t) vars = vars_object(daemon, task->repo, NULL, error);
+		if (!vars)
+			return NULL;
+		json_set(object, "vars", g_steal_pointer(&vars));
+		json_set_string(object, "server_url", daemon_url(daemon));
+	} else {
+		g_autoptr(json_t) internal = runs_job_internal(daemon->store, task->job, error);
+		json_t *contexts = internal ? contexts_object(daemon, task, internal, error) : NULL;
+		if (!contexts)
+			return NULL;
+		json_set(object, "contexts", contexts);
+		json_t *run = json_object();
+		json_set_int(run, "id", task->run);
+		copy_key(run, json_object_get(internal, "run"), "number");
+		json_set(object, "run", run);
+		if (strcmp(task->kind, "resolve") == 0) {
+			copy_key(object, internal, "definition");
+			copy_key(object, internal, "group");
+			copy_key(object, task->input, "since");
+			copy_key(object, json_object_get(internal, "run"), "sha");
+		} else if (!describe_job(daemon, task, internal, object, contexts, out_secrets, error)) {
+			return NULL;
+		}
+	}
+	return g_steal_pointer(&object);
+}
+
+void active_free(Active *active)
+{
+	if (!active)
+		return;
+	if (active->exit_source)
+		g_source_remove(active->exit_source);
+	if (active->deadline_source)
+		g_source_remove(active->deadline_source);
+	if (active->retry_source)
+		g_source_remove(active->retry_source);
+	if (active->watch)
+		watch_remove(active->watch);
+	if (active->pidfd >= 0)
+		close(active->pidfd);
+	if (active->is_job && !active->ended)
+		active->daemon->jobs_running--;
+	g_free(active->folder);
+	task_free(active->task);
+	g_free(active);
+}
+
+/* Takes task. */
+static Active *active_new(Daemon *daemon, Task *task)
+{
+	Active *active = g_new0(Active, 1);
+	active->daemon = daemon;
+	active->task = task;
+	active->folder = daemon_task_folder(daemon, task->id);
+	active->pidfd = -1;
+	active->is_job = strcmp(task->kind, "job") == 0;
+	if (active->is_job)
+		daemon->jobs_running++;
+	g_hash_table_replace(daemon->active, &active->task->id, active);
+	return active;
+}
+
+static bool make_folder(const Active *active, const json_t *description, GError **error)
+{
+	g_autofree char *job = g_build_filename(active->folder, "job.json", NULL);
+	g_autofree char *events = g_build_filename(active->folder, "events.jsonl", NULL);
+	g_autofree char *text = json_text(description);
+	if (!fd_remove_tree(active->folder, error) || !fd_make_folder(active->folder, 0711, error) ||
+	        !fd_replace_file(job, text, strlen(text), 0600, false, error))
+		return false;
+	autofd int fd = open(events, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return fd >= 0 || fail_errno(error, errno, "cannot make %s", events);
+}
+
+/* The lease cannot be used: the job or the run ends with the reason. In the caller's transaction. */
+static bool refuse(Daemon *daemon, const Task *task, const GError *why, GError **error)
+{
+	log_error("task cannot start", KV("task", task->id), KV("kind", task->kind), KV("why", why->message));
+	const char *cause = strstr(why->message, "No space left") ? CAUSE_DISK : CAUSE_AGENT;
+	if (!queue_finish(daemon->store, task->id, error))
+		return false;
+	if (task->job > 0)
+		return graph_end_job(daemon, task->job, "failure", cause, why->message, error);
+	return true;
+}
+
+typedef struct Start {
+	Active *active;
+	int secrets_fd;
+} Start;
+
+/* In the caller's transaction: folder, description, secrets, state. False only when the store fails. */
+static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
+{
+	g_autoptr(Task) task = taken;
+	g_autoptr(GError) why = NULL;
+	g_autoptr(json_t) secrets = NULL;
+	g_autoptr(json_t) description = describe(daemon, task, &secrets, &why);
+	g_autofree char *text = NULL;
+	Start start = {.secrets_fd = -1};
+	if (description) {
+		g_autoptr(json_t) wrapped = json_object();
+		json_set(wrapped, "secrets", secrets ? json_incref(secrets) : json_object());
+		text = json_text(wrapped);
+		start.secrets_fd = fd_sealed("secrets", text, strlen(text), &why);
+		explicit_bzero(text, strlen(text));
+	}
+	if (start.secrets_fd >= 0) {
+		start.active = active_new(daemon, g_steal_pointer(&task));
+		if (make_folder(start.active, description, &why) && follow_begin(start.active, &why)) {
+			g_array_append_val(starts, start);
+			task = NULL;
+			if (!start.active->is_job)
+				return true;
+			daemon_touch(daemon, start.active->task->run);
+			return runs_move_job(daemon->store, start.active->task->job, RUN_RUNNING, NULL, NULL, error) &&
+			       runs_settle(daemon->store, start.active->task->run, NULL, error);
+		}
+		close(start.secrets_fd);
+		int64_t id = start.active->task->id;
+		task = g_steal_pointer(&start.active->task);
+		start.active->task = g_new0(Task, 1);
+		g_hash_table_steal(daemon->active, &id);
+		active_free(start.active);
+	}
+	return refuse(daemon, task, why, error);
+}
+
+static void ask_all(Daemon *daemon, GArray *starts)
+{
+	for (guint i = 0; i < starts->len; i++) {
+		Start *start = &g_array_index(starts, Start, i);
+		g_autoptr(GError) error = NULL;
+		int64_t task = start->active->task->id;
+		if (!zygote_ask(daemon->zygote, task, start->active->folder, start->secrets_fd, &error))
+			dispatch_started(task, -1, 0, 0, error, daemon);
+		close(start->secrets_fd);
+	}
+}
+
+void dispatch_run(Daemon *daemon)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) starts = g_array_new(FALSE, FALSE, sizeof(Start));
+	bool open = false;
+	while (!daemon->stopping && !error) {
+		if (!open && !(open = store_begin(daemon->store, &error)))
+			break;
+		Task *task = NULL;
+		if (!queue_take(daemon->store, daemon->jobs_running < daemon->jobs_max, now_us(), &task, &error) || !task)
+			break;
+		prepare(daemon, task, starts, &error);
+	}
+	if (open && error)
+		store_rollback(daemon->store);
+	else if (open)
+		daemon_commit(daemon, &error);
+	if (error) {
+		log_error("tasks wait: the store refuses to lease them", KV("why", error->message));
+		for (guint i = 0; i < starts->len; i++) {
+			close(g_array_index(starts, Start, i).secrets_fd);
+			g_hash_table_remove(daemon->active, &g_array_index(starts, Start, i).active->task->id);
+		}
+		return;
+	}
+	ask_all(daemon, starts);
+}
+
+static gboolean on_exit(gint fd, GIOCondition condition, gpointer data)
+{
+	(void)fd;
+	(void)condition;
+	Active *active = data;
+	active->exit_source = 0;
+	follow_exit(active);
+	return G_SOURCE_REMOVE;
+}
+
+static void hold(Active *active, int pidfd)
+{
+	active->pidfd = pidfd;
+	active->exit_source = g_unix_fd_add_full(G_PRIORITY_DEFAULT, pidfd, G_IO_IN, on_exit, active, NULL);
+}
+
+static gboolean on_deadline(gpointer data)
+{
+	Active *active = data;
+	active->deadline_source = 0;
+	log_warning("worker past its deadline is killed, continuing", KV("task", active->task->id));
+	if (active->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, active->pidfd, SIGKILL, NULL, 0);
+	return G_SOURCE_REMOVE;
+}
+
+void dispatch_arm_deadline(Active *active)
+{
+	if (active->deadline_source)
+		g_source_remove(active->deadline_source);
+	active->deadline_source = 0;
+	if (active->task->deadline_us == 0)
+		return;
+	int64_t left_us = MAX(active->task->deadline_us - now_us(), 0);
+	active->deadline_source = g_timeout_add((guint)MIN(left_us / 1000, (int64_t)G_MAXINT), on_deadline, active);
+}
+
+static int64_t deadline_of(const Active *active)
+{
+	if (!active->is_job)
+		return now_us() + SHORT_TASK_US;
+	g_autofree char *path = g_build_filename(active->folder, "job.json", NULL);
+	g_autoptr(json_t) description = json_parse_file(path, JSON_TEXT_BYTES_MAX, NULL);
+	int64_t timeout_us = json_get_int(json_object_get(description, "limits"), "timeout_us", 0);
+	return timeout_us > 0 ? now_us() + timeout_us + 3 * GRACE_US + DEADLINE_SLACK_US : 0;
+}
+
+void dispatch_started(int64_t id, int pidfd, int64_t pid, int64_t start, const GError *why, void *data)
+{
+	Daemon *daemon = data;
+	Active *active = g_hash_table_lookup(daemon->active, &id);
+	if (!active) {
+		if (pidfd >= 0)
+			close(pidfd);
+		return;
+	}
+	g_autoptr(GError) error = NULL;
+	if (!store_begin(daemon->store, &error)) {
+		log_error("the store is not to be had", KV("why", error->message));
+		if (pidfd >= 0)
+			hold(active, pidfd);
+		return;
+	}
+	if (why) {
+		g_autoptr(Task) task = g_steal_pointer(&active->task);
+		active->task = g_new0(Task, 1);
+		g_hash_table_steal(daemon->active, &id);
+		active_free(active);
+		if (!refuse(daemon, task, why, &error) || !daemon_commit(daemon, &error)) {
+			store_rollback(daemon->store);
+			log_error("cannot note a task that did not start", KV("why", error ? error->message : ""));
+		}
+		daemon_wake(daemon);
+		return;
+	}
+	hold(active, pidfd);
+	active->task->pid = pid;
+	active->task->pid_start = start;
+	active->task->deadline_us = deadline_of(active);
+	if (!queue_started(daemon->store, id, active->task->fence, pid, start, active->task->deadline_us, &error) ||
+	        !daemon_commit(daemon, &error)) {
+		store_rollback(daemon->store);
+		log_error("cannot note a worker", KV("task", id), KV("why", error ? error->message : ""));
+	}
+	dispatch_arm_deadline(active);
+	if (active->task->cancelling)
+		follow_cancel(active);
+	follow_read(active);
+}
+
+/* ---- after a restart ---- */
+
+/* Field 22 of /proc/PID/stat; 0 when the process is gone or a zombie. */
+static int64_t process_start(int64_t pid)
+{
+	char path[64];
+	g_snprintf(path, sizeof path, "/proc/%" G_GINT64_FORMAT "/stat", pid);
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	const char *after = strrchr(text, ')'); /* the name before it may hold anything */
+	if (!after || after[1] == '\0' || after[2] == 'Z' || after[2] == 'X')
+		return 0;
+	g_auto(GStrv) fields = g_strsplit(after + 2, " ", 0);
+	return g_strv_length(fields) > 19 ? g_ascii_strtoll(fields[19], NULL, 10) : 0;
+}
+
+/* The pid of a worker that began before its pid was noted: from the first event. */
+static int64_t pid_from_events(const Active *active)
+{
+	g_autofree char *path = g_build_filename(active->folder, "events.jsonl", NULL);
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	const char *end = strchr(text, '\n');
+	g_autoptr(json_t) event = end ? json_parse(text, (size_t)(end - text), path, NULL) : NULL;
+	return json_get_int(event, "fence", 0) == active->task->fence ? json_get_int(event, "pid", 0) : 0;
+}
+
+static void adopt(Daemon *daemon, Task *taken)
+{
+	Active *active = active_new(daemon, taken);
+	Task *task = active->task;
+	int64_t known_start = task->pid_start;
+	if (task->pid == 0)
+		task->pid = pid_from_events(active);
+	int64_t start = task->pid > 0 ? process_start(task->pid) : 0;
+	bool alive = start > 0 && (known_start == 0 || start == known_start);
+	int pidfd = alive ? (int)syscall(SYS_pidfd_open, (pid_t)task->pid, 0) : -1;
+	g_autoptr(GError) error = NULL;
+	if (task->pid == 0) {
+		log_info("task never began and is queued again", KV("task", task->id));
+		fd_remove_tree(active->folder, NULL);
+		if (!queue_give_back(daemon->store, task->id, task->fence, &error))
+			log_error("cannot queue a task again", KV("why", error->message));
+		g_hash_table_remove(daemon->active, &task->id);
+		return;
+	}
+	if (!follow_begin(active, &error))
+		log_warning("cannot follow a worker, continuing", KV("task", task->id), KV("why", error->message));
+	if (pidfd >= 0 && process_start(task->pid) == start) {
+		log_info("worker adopted", KV("task", task->id), KV("pid", task->pid));
+		hold(active, pidfd);
+		dispatch_arm_deadline(active);
+		follow_read(active);
+		return;
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+	log_info("worker ended while the agent was away", KV("task", task->id));
+	follow_exit(active);
+}
+
+void dispatch_adopt(Daemon *daemon)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) tasks = queue_leased(daemon->store, &error);
+	if (!tasks) {
+		log_error("cannot read which workers run", KV("why", error->message));
+		return;
+	}
+	g_ptr_array_set_free_func(tasks, NULL);
+	for (guint i = 0; i < tasks->len; i++)
+		adopt(daemon, g_ptr_array_index(tasks, i));
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the daemon's files share. Private to agent/daemon/. */
+#pragma once
+
+#include "agent/base/autoptr.h"
+#include "agent/daemon/daemon.h"
+#include "agent/daemon/zygote.h"
+#include "agent/store/queue.h"
+
+/** A task that a worker has, or is about to have. */
+typedef struct Active {
+	Daemon *daemon;
+	Task *task;
+	char *folder;
+	int pidfd;            /* -1 until the zygote has answered */
+	guint exit_source;    /* on pidfd */
+	guint deadline_source;
+	guint retry_source;   /* the store refused its events: again soon */
+	unsigned watch;       /* on events.jsonl */
+	bool is_job;          /* holds a slot */
+	bool ended;           /* its `end` has been applied: only the process is waited for */
+} Active;
+
+struct Daemon {
+	const Config *config;
+	Store *store;
+	Zygote *zygote;
+	char *url;
+	GHashTable *active;   /* int64_t task id → Active, owned */
+	int jobs_running;
+	int jobs_max;
+	guint wake_source;
+	guint expiry_source;
+	bool stopping;
+	GArray *subscribers;
+	unsigned last_subscriber;
+	GHashTable *touched;  /* runs changed in this transaction: told to subscribers after the commit */
+	json_t *local;        /* for `assay run`: {"folder","network","executor"}; NULL in a server */
+};
+
+/* daemon.c */
+void daemon_touch(Daemon *daemon, int64_t run);
+/** Commits and tells the subscribers; on failure rolls back, logs and returns false. */
+bool daemon_commit(Daemon *daemon, GError **error);
+char *daemon_task_folder(const Daemon *daemon, int64_t task);
+
+/* intake.c: stored deliveries become plan tasks. */
+void intake_run(Daemon *daemon);
+
+/* dispatch.c: queue × slots → workers. */
+void dispatch_run(Daemon *daemon);
+void dispatch_started(int64_t task, int pidfd, int64_t pid, int64_t start, const GError *error, void *data);
+void dispatch_adopt(Daemon *daemon);
+void dispatch_arm_deadline(Active *active);
+void active_free(Active *active);
+
+/* follow.c: events.jsonl → store. */
+bool follow_begin(Active *active, GError **error);
+void follow_read(Active *active);
+/** The process has ended: reads what is left, and ends the task if it did not say so itself. */
+void follow_exit(Active *active);
+void follow_cancel(Active *active);
+
+/* graph.c: what a job's end, or a plan, means for its run; inside the caller's transaction. */
+bool graph_plan(Daemon *daemon, const Task *task, json_t *const *events, size_t count, GError **error);
+bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, size_t count, GError **error);
+bool graph_advance(Daemon *daemon, int64_t run, GError **error);
+bool graph_ready(Daemon *daemon, int64_t job, GError **error);
+bool graph_end_job(Daemon *daemon, int64_t job, const char *status, const char *cause, const char *message,
+        GError **error);
+
+/* asks.c: carries out one ask of a job; a false is an answer too, never a failure of the agent. */
+json_t *asks_answer(Daemon *daemon, const Task *task, const char *what, const json_t *with);
+
+/* gatekeeper.c */
+bool gatekeeper_open(Daemon *daemon, int64_t job, const char *environment, const json_t *rules, GError **error);
+bool gatekeeper_end(Daemon *daemon, int64_t gate, const char *status, const char *message, GError **error);
+bool gatekeeper_supersede(Daemon *daemon, int64_t repo, const char *ref, const char *sha, int64_t run, GError **error);
+void gatekeeper_arm(Daemon *daemon);
+
+/* evidence.c */
+json_t *evidence_collect(Daemon *daemon, int64_t job, const char *environment, GError **error);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The waiting assay-worker that clones itself for each task (docs/formats.md, "The zygote"). */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Zygote Zygote;
+
+/**
+ * Told once for each request: the process that has the task, or why none has it.
+ *
+ * @pidfd   the callee's; -1 with error (borrowed)
+ */
+typedef void (*ZygoteStarted)(int64_t task, int pidfd, int64_t pid, int64_t start, const GError *error, void *data);
+
+Zygote *zygote_new(const char *worker, ZygoteStarted started, void *data, GError **error);
+/** Ends the waiting process; tasks under way go on. */
+void zygote_free(Zygote *zygote);
+/** Asks for a worker on this folder. secrets_fd is borrowed. A zygote that died is started again first. */
+bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd, GError **error);
