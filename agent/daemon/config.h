@@ -34,5 +34,7 @@ typedef struct Config {
 
 /** Reads a file, or gives the defaults when path is NULL. */
 Config *config_load(const char *path, GError **error);
+/** "127.0.0.1:8080" or "[::1]:0"; replaces *out_address. */
+bool config_parse_listen(const char *text, char **out_address, uint16_t *out_port, GError **error);
 void config_free(Config *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
