@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `assay runs …`: what runs there are, one of them, its log; cancel and dispatch. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/error.h"
+#include "agent/base/json.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/client.h"
+#include "agent/cli/table.h"
+#include "agent/cli/verbs_agent.h"
+#include "agent/model/run.h"
+
+#define POLL_US (300 * 1000)
+
+static void append_query(GString *path, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	g_autofree char *escaped = client_escape(value);
+	g_string_append_printf(path, "%c%s=%s", strchr(path->str, '?') ? '&' : '?', key, escaped);
+}
+
+int verb_runs_list(int argc, char **argv)
+{
+	g_autofree char *repo = NULL, *status = NULL, *branch = NULL, *workflow = NULL, *delivery = NULL, *limit = NULL, *after = NULL;
+	gboolean as_json = FALSE;
+	const GOptionEntry options[] = {
+	        {"repo", 0, 0, G_OPTION_ARG_STRING, &repo, "of this repo", "OWNER/NAME"},
+	        {"status", 0, 0, G_OPTION_ARG_STRING, &status, "with this status", "STATUS"},
+	        {"branch", 0, 0, G_OPTION_ARG_STRING, &branch, "of this branch", "NAME"},
+	        {"workflow", 0, 0, G_OPTION_ARG_STRING, &workflow, "of this workflow", "NAME"},
+	        {"delivery", 0, 0, G_OPTION_ARG_STRING, &delivery, "of this delivery", "ID"},
+	        {"limit", 0, 0, G_OPTION_ARG_STRING, &limit, "at most so many (50)", "N"},
+	        {"after", 0, 0, G_OPTION_ARG_STRING, &after, "the next page's key", "KEY"},
+	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL},
+	        {0},
+	};
+	if (!cli_parse(options, "", 0, 0, &argc, &argv))
+		return 2;
+	g_autoptr(GString) path = g_string_new("/api/v1/runs");
+	append_query(path, "repo", repo);
+	append_query(path, "status", status);
+	append_query(path, "branch", branch);
+	append_query(path, "workflow", workflow);
+	append_query(path, "delivery", delivery);
+	append_query(path, "limit", limit);
+	append_query(path, "after", after);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) list = NULL;
+	if (!client_request("GET", path->str, NULL, &list, &error))
+		return error_print(error);
+	static const TableColumn columns[] = {{"ID", "id"}, {"REPO", "repo"}, {"RUN", "number"}, {"STATUS", "status"},
+	        {"WORKFLOW", "workflow"}, {"EVENT", "event"}, {"CREATED", "created_at"}, {"TITLE", "title"}};
+	if (as_json)
+		table_print_json(list);
+	else
+		table_print(json_object_get(list, "runs"), columns, G_N_ELEMENTS(columns), "no runs yet: push to a repo that 'assay repo add' knows");
+	return 0;
+}
+
+static json_t *get_run(const char *id, GError **error)
+{
+	g_autofree char *escaped = client_escape(id);
+	g_autofree char *path = g_strdup_printf("/api/v1/runs/%s", escaped);
+	json_t *run = NULL;
+	return client_request("GET", path, NULL, &run, error) ? run : NULL;
+}
+
+static void print_run(const json_t *run)
+{
+	static const TableColumn columns[] = {{"JOB", "id"}, {"NAME", "name"}, {"STATUS", "status"}, {"CAUSE", "cause"},
+	        {"GATE", "gate"}, {"STARTED", "started_at"}, {"FINISHED", "finished_at"}, {"MESSAGE", "message"}};
+	static const char *const keys[] = {"repo", "number", "workflow", "event", "ref", "sha", "title", "actor", "status", "cause", "message"};
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		g_autofree char *text = table_text(run, keys[i]);
+		printf("%-10s %s\n", keys[i], text);
+	}
+	printf("\n");
+	table_print(json_object_get(run, "jobs"), columns, G_N_ELEMENTS(columns), "no jobs");
+}
+
+int verb_runs_show(int argc, char **argv)
+{
+	gboolean as_json = FALSE;
+	const GOptionEntry options[] = {{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL}, {0}};
+	if (!cli_parse(options, "RUN", 1, 1, &argc, &argv))
+		return 2;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) run = get_run(argv[1], &error);
+	if (!run)
+		return error_print(error);
+	if (as_json)
+		table_print_json(run);
+	else
+		print_run(run);
+	return 0;
+}
+
+int verb_runs_log(int argc, char **argv)
+{
+	g_autofree char *job = NULL;
+	const GOptionEntry options[] = {{"job", 0, 0, G_OPTION_ARG_STRING, &job, "only this job, by its key", "KEY"}, {0}};
+	if (!cli_parse(options, "RUN", 1, 1, &argc, &argv))
+		return 2;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) run = get_run(argv[1], &error);
+	if (!run)
+		return error_print(error);
+	bool found = false;
+	size_t i;
+	json_t *one;
+	json_array_foreach(json_object_get(run, "jobs"), i, one) {
+		const char *key = json_get_string(one, "key", "");
+		if (job && strcmp(job, key) != 0)
+			continue;
+		found = true;
+		if (!json_get_string(one, "started_at", NULL))
+			continue;
+		if (!job)
+			printf("== %s ==\n", key);
+		g_autofree char *path = g_strdup_printf("/api/v1/jobs/%" G_GINT64_FORMAT "/log", json_get_int(one, "id", 0));
+		if (!client_print(path, &error))
+			return error_print(error);
+	}
+	if (found)
+		return 0;
+	fprintf(stderr, "assay: run %s has no job '%s'; see 'assay runs show %s'\n", argv[1], job ? job : "", argv[1]);
+	return 3;
+}
+
+int verb_runs_cancel(int argc, char **argv)
+{
+	const GOptionEntry options[] = {{0}};
+	if (!cli_parse(options, "RUN", 1, 1, &argc, &argv))
+		return 2;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *escaped = client_escape(argv[1]);
+	g_autofree char *path = g_strdup_printf("/api/v1/runs/%s/cancel", escaped);
+	return client_request("POST", path, NULL, NULL, &error) ? 0 : error_print(error);
+}
+
+/* Waits until every run of a delivery has ended; says on stderr what changes. */
+static int wait_for(const char *delivery, bool as_json)
+{
+	g_autofree char *escaped = client_escape(delivery);
+	g_autofree char *path = g_strdup_printf("/api/v1/runs?delivery=%s", escaped);
+	g_autofree char *said = g_strdup("");
+	for (;;) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(json_t) list = NULL;
+		if (!client_request("GET", path, NULL, &list, &error))
+			return error_print(error);
+		const json_t *runs = json_object_get(list, "runs");
+		bool ended = json_array_size(runs) > 0;
+		bool success = ended;
+		size_t i;
+		json_t *run;
+		json_array_foreach(runs, i, run) {
+			RunState state = RUN_QUEUED;
+			run_state_parse(json_get_string(run, "status", NULL), &state);
+			ended = ended && run_state_is_end(state);
+			success = success && state == RUN_SUCCESS;
+			g_autofree char *now = g_strdup_printf("run %" G_GINT64_FORMAT ": %s", json_get_int(run, "id", 0), json_get_string(run, "status", ""));
+			if (strcmp(now, said) != 0)
+				fprintf(stderr, "%s\n", now);
+			g_free(said);
+			said = g_steal_pointer(&now);
+		}
+		if (ended) {
+			if (as_json)
+				table_print_json(list);
+			return success ? 0 : 1;
+		}
+		g_usleep(POLL_US);
+	}
+}
+
+int verb_runs_dispatch(int argc, char **argv)
+{
+	g_autofree char *ref = NULL;
+	g_auto(GStrv) inputs = NULL;
+	gboolean wait = FALSE, as_json = FALSE;
+	const GOptionEntry options[] = {
+	        {"ref", 0, 0, G_OPTION_ARG_STRING, &ref, "branch or tag (the repo's default)", "REF"},
+	        {"input", 0, 0, G_OPTION_ARG_STRING_ARRAY, &inputs, "an input of the workflow", "NAME=VALUE"},
+	        {"wait", 0, 0, G_OPTION_ARG_NONE, &wait, "until it has ended; exit 0 when it succeeded", NULL},
+	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL},
+	        {0},
+	};
+	if (!cli_parse(options, "OWNER/NAME WORKFLOW", 2, 2, &argc, &argv))
+		return 2;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *repo = client_repo(argv[1], &error);
+	if (!repo)
+		return error_print(error);
+	g_autoptr(json_t) body = json_object();
+	json_t *values = json_object();
+	json_set_string(body, "workflow", argv[2]);
+	if (ref)
+		json_set_string(body, "ref", ref);
+	json_set(body, "inputs", values);
+	for (char **input = inputs; input && *input; input++) {
+		const char *equals = strchr(*input, '=');
+		if (!equals || equals == *input) {
+			fprintf(stderr, "assay: --input '%s': give NAME=VALUE\n", *input);
+			return 2;
+		}
+		g_autofree char *name = g_strndup(*input, (gsize)(equals - *input));
+		json_set_string(values, name, equals + 1);
+	}
+	g_autofree char *path = g_strdup_printf("/api/v1/repos/%s/dispatches", repo);
+	g_autoptr(json_t) answer = NULL;
+	if (!client_request("POST", path, body, &answer, &error))
+		return error_print(error);
+	const char *delivery = json_get_string(answer, "delivery", "");
+	if (wait)
+		return wait_for(delivery, as_json);
+	if (as_json)
+		table_print_json(answer);
+	else
+		printf("%s\n", delivery);
+	return 0;
+}
