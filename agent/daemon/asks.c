@@ -10,10 +10,12 @@
 #include "agent/daemon/state.h"
 #include "agent/model/gate.h"
 #include "agent/store/audit.h"
+#include "agent/store/caches.h"
 #include "agent/store/datasets.h"
 #include "agent/store/environments.h"
 #include "agent/store/gates.h"
 #include "agent/store/models.h"
+#include "agent/store/repos.h"
 #include "agent/store/runs.h"
 #include "agent/store/tracking.h"
 
@@ -92,10 +94,38 @@ static json_t *artifact_put(const Ask *ask, GError **error)
 
 static json_t *artifact_get(const Ask *ask, GError **error)
 {
-	json_t *found = runs_artifact_get(ask->daemon->store, ask->task->run, text(ask, "name"), error);
-	if (!found)
+	return runs_artifact_get(ask->daemon->store, ask->task->run, text(ask, "name"), error);
+}
+
+/* The refs whose caches a run may read, nearest first; it writes its own only. */
+static json_t *cache_scopes(const Ask *ask)
+{
+	const json_t *run = json_object_get(ask->job, "run");
+	const json_t *github = json_object_get(run, "github");
+	const char *base = json_get_string(github, "base_ref", NULL);
+	json_t *scopes = json_array();
+	json_array_append_new(scopes, json_string(json_get_string(run, "ref", "")));
+	if (base && base[0])
+		json_array_append_new(scopes, json_sprintf("refs/heads/%s", base));
+	g_autoptr(json_t) repo = ask->task->repo ? repos_get_id(ask->daemon->store, ask->task->repo, NULL) : NULL;
+	json_array_append_new(scopes, json_sprintf("refs/heads/%s", json_get_string(repo, "default_branch", "main")));
+	return scopes;
+}
+
+static json_t *cache_put(const Ask *ask, GError **error)
+{
+	if (!need_text(ask, "key", error) || !need_digest(ask, error))
 		return NULL;
-	return json_pack("{s:o}", "artifacts", json_is_array(found) ? found : json_pack("[o]", found));
+	const char *ref = json_get_string(json_object_get(ask->job, "run"), "ref", "");
+	return caches_put(ask->daemon->store, ask->task->repo, ref, text(ask, "key"), text(ask, "digest"), error) ? json_object() : NULL;
+}
+
+static json_t *cache_get(const Ask *ask, GError **error)
+{
+	if (!need_text(ask, "key", error))
+		return NULL;
+	g_autoptr(json_t) scopes = cache_scopes(ask);
+	return caches_get(ask->daemon->store, ask->task->repo, scopes, text(ask, "key"), json_object_get(ask->with, "restore_keys"), error);
 }
 
 static json_t *tracking_start_ask(const Ask *ask, GError **error)
@@ -219,6 +249,8 @@ static const struct {
 } handlers[] = {
         {"artifact.get", artifact_get, false},
         {"artifact.put", artifact_put, false},
+        {"cache.get", cache_get, false},
+        {"cache.put", cache_put, true},
         {"dataset.get", dataset_get, false},
         {"dataset.judged", dataset_judged, false},
         {"dataset.put", dataset_put, true},

@@ -14,7 +14,7 @@
 
 #define CONFIG_BYTES_MAX (1024 * 1024)
 #define MIB (1024 * 1024)
-#define MINUTE_US (60 * G_USEC_PER_SEC)
+#define MINUTE_US (60LL * G_USEC_PER_SEC)
 
 /* A value being read: where it stands, and what it goes into. */
 typedef struct Reading {
@@ -322,7 +322,7 @@ static Config *config_defaults(void)
 	config->listen_port = 8080;
 	config->socket = g_strdup("/run/assay/assay.sock");
 	config->body_bytes = 25 * MIB;
-	config->job_timeout_us = 360 * MINUTE_US;
+	config->job_timeout_us = 360LL * MINUTE_US;
 	config->job_processes = 4096;
 	config->log_bytes = 1024LL * MIB;
 	config->gate_expires_us = 30LL * 24 * 60 * MINUTE_US;

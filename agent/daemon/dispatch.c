@@ -23,9 +23,9 @@
 #include "agent/store/runs.h"
 #include "agent/store/secrets.h"
 
-#define SHORT_TASK_US (10 * 60 * G_USEC_PER_SEC) /* plan and resolve, a slow fetch included */
-#define DEADLINE_SLACK_US (60 * G_USEC_PER_SEC)  /* the worker ends a job by itself; this is for one that cannot */
-#define GRACE_US (10 * G_USEC_PER_SEC)
+#define SHORT_TASK_US (10LL * 60 * G_USEC_PER_SEC) /* plan and resolve, a slow fetch included */
+#define DEADLINE_SLACK_US (60LL * G_USEC_PER_SEC)  /* the worker ends a job by itself; this is for one that cannot */
+#define GRACE_US (10LL * G_USEC_PER_SEC)
 
 static json_t *repo_object(Daemon *daemon, int64_t repo, GError **error)
 {
@@ -333,7 +333,7 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 {
 	g_autoptr(Task) task = taken;
 	g_autoptr(GError) why = NULL;
-	g_autoptr(json_t) secrets = NULL;
+	json_t *secrets = NULL;
 	g_autoptr(json_t) description = describe(daemon, task, &secrets, &why);
 	g_autofree char *text = NULL;
 	Start start = {.secrets_fd = -1};
@@ -344,6 +344,7 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 		start.secrets_fd = fd_sealed("secrets", text, strlen(text), &why);
 		explicit_bzero(text, strlen(text));
 	}
+	secrets_wipe(secrets);
 	if (start.secrets_fd >= 0) {
 		start.active = active_new(daemon, g_steal_pointer(&task));
 		if (make_folder(start.active, description, &why) && follow_begin(start.active, &why)) {
@@ -405,7 +406,7 @@ void dispatch_run(Daemon *daemon)
 	ask_all(daemon, starts);
 }
 
-static gboolean on_exit(gint fd, GIOCondition condition, gpointer data)
+static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 {
 	(void)fd;
 	(void)condition;
@@ -418,7 +419,7 @@ static gboolean on_exit(gint fd, GIOCondition condition, gpointer data)
 static void hold(Active *active, int pidfd)
 {
 	active->pidfd = pidfd;
-	active->exit_source = g_unix_fd_add_full(G_PRIORITY_DEFAULT, pidfd, G_IO_IN, on_exit, active, NULL);
+	active->exit_source = g_unix_fd_add_full(G_PRIORITY_DEFAULT, pidfd, G_IO_IN, on_process_end, active, NULL);
 }
 
 static gboolean on_deadline(gpointer data)

@@ -26,7 +26,7 @@
 #define PLAN_BYTES_MAX (64 * 1024 * 1024)
 #define TAIL_BYTES 4096
 #define RETRY_S 5
-#define CANCEL_US (60 * G_USEC_PER_SEC) /* from the signal until the worker itself is killed */
+#define CANCEL_US (60LL * G_USEC_PER_SEC) /* from the signal until the worker itself is killed */
 
 static void on_grew(void *data)
 {
@@ -188,10 +188,12 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, GError 
 			break;
 		g_autoptr(GError) why = NULL;
 		g_autoptr(json_t) event = event_parse(line, (size_t)(end - line), &why);
-		if (event)
-			good = apply(active, event, answers, error);
-		else
-			log_warning("unreadable event, continuing", KV("task", active->task->id), KV("why", why->message));
+		if (event && !apply(active, event, answers, &why) && error_code_from_type(error_type(why)) == ASSAY_ERROR_SYSTEM) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			good = false;
+		} else if (why) {
+			log_warning("event of a worker refused, continuing", KV("task", active->task->id), KV("why", why->message));
+		}
 		line = end + 1;
 		done = line - text;
 	}

@@ -167,12 +167,12 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 		int64_t job = task->job;
 		g_autoptr(json_t) object = json_object();
 		take_key(object, resolved, "key");
-		take_key(object, resolved, "group");
 		take_key(object, resolved, "name");
 		json_set(object, "resolved", json_incref(resolved));
+		take_key(object, internal, "group");
 		take_key(object, internal, "needs");
 		take_key(object, internal, "definition");
-		bool good = i == 0 ? runs_resolve_job(daemon->store, job, object, error)
+		bool good = i == 0 ? runs_resolve_job(daemon->store, job, resolved, error)
 		                   : runs_add_job(daemon->store, task->run, object, &job, error);
 		if (!good)
 			return false;
