@@ -9,6 +9,7 @@ typedef struct WorkflowJob {
 	char *id;
 	char **needs;       /* NULL-terminated */
 	json_t *definition; /* docs/formats.md, "definition" */
+	char *refusal;      /* why this job is valid but cannot be run here: "path:line:col: reason"; NULL when it can */
 	int line;
 	int column;
 } WorkflowJob;
@@ -18,7 +19,7 @@ typedef struct Workflow {
 	char *name;      /* `name:`, or the path */
 	char *run_name;  /* may hold expressions; NULL */
 	char *digest;    /* SHA-256 of the file, hex */
-	json_t *on;      /* object: event → filters object or null */
+	json_t *on;      /* object: event → filters object, or null; schedule: array of {"cron"} */
 	json_t *concurrency; /* as written, or NULL */
 	json_t *permissions;
 	json_t *env;
@@ -26,6 +27,10 @@ typedef struct Workflow {
 	GPtrArray *jobs; /* WorkflowJob */
 } Workflow;
 
+/** Accepts NULL. */
+void workflow_job_free(WorkflowJob *job);
+/** The job with an id, without regard to case, or NULL. Borrowed. */
+const WorkflowJob *workflow_find(const Workflow *workflow, const char *id);
 /** Accepts NULL. */
 void workflow_free(Workflow *workflow);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Workflow, workflow_free)
