@@ -55,6 +55,39 @@ static void print_help(FILE *out, const char *noun)
 	fprintf(out, "\n'assay NOUN VERB --help' tells its options; the agent is found by ASSAY_SOCKET, or ASSAY_URL and ASSAY_TOKEN.\n");
 }
 
+/* troff, for assay(1): the build fills the page with it. */
+static void print_man(void)
+{
+	for (const Verb *row = verbs; row->noun; row++) {
+		g_autofree char *usage = g_strdup(row->usage);
+		g_autoptr(GString) escaped = g_string_new(usage);
+		g_string_replace(escaped, "-", "\\-", 0);
+		printf(".TP\n.B assay %s%s%s\n%s\n.br\n%s.\n", row->noun, row->verb ? " " : "", row->verb ? row->verb : "",
+		        escaped->str, row->summary);
+	}
+}
+
+/* Words for completion: nouns, a noun's verbs, or a verb's options. */
+static void print_words(const char *noun, const char *verb)
+{
+	const char *last = "";
+	for (const Verb *row = verbs; row->noun; row++) {
+		if (!noun && strcmp(row->noun, last) != 0)
+			printf("%s\n", row->noun);
+		last = row->noun;
+		if (!noun || strcmp(noun, row->noun) != 0)
+			continue;
+		if (!verb && row->verb)
+			printf("%s\n", row->verb);
+		if (row->verb && g_strcmp0(verb, row->verb) != 0)
+			continue;
+		g_auto(GStrv) words = g_strsplit_set(row->usage, " []()|", 0);
+		for (char **word = words; *word; word++)
+			if (g_str_has_prefix(*word, "--") && (*word)[2])
+				printf("%s\n", *word);
+	}
+}
+
 bool cli_parse(const GOptionEntry *options, const char *usage, int low, int high, int *argc, char ***argv)
 {
 	g_autoptr(GOptionContext) context = g_option_context_new(usage);
@@ -86,7 +119,12 @@ static int unknown(int argc, char **argv)
 int cli_main(int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		print_help(stdout, argc > 2 ? argv[2] : NULL);
+		if (argc > 2 && strcmp(argv[2], "--man") == 0)
+			print_man();
+		else if (argc > 2 && strcmp(argv[2], "--words") == 0)
+			print_words(argc > 3 ? argv[3] : NULL, argc > 4 ? argv[4] : NULL);
+		else
+			print_help(stdout, argc > 2 ? argv[2] : NULL);
 		return 0;
 	}
 	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
