@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COLUMNS_BYTES_MAX ((size_t)512 * 1024 * 1024)
+#define COLUMNS_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define COLUMNS_ROWS_MAX 10000000
 #define COLUMNS_WIDTH_MAX 4096
 #define COLUMNS_CELLS_MAX 100000000

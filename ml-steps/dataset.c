@@ -101,6 +101,10 @@ static bool dataset_run(MlContext *context, GError **error)
 	bool model = g_str_has_prefix(name, MODELS);
 	const char *given = step_input(context, "path");
 	g_autofree char *path = workspace_path(context, given ? given : name, error);
+	if (path && given && g_str_has_suffix(given, "/")) { /* a single file goes into the folder, not in its place */
+		g_autofree char *bare = g_steal_pointer(&path);
+		path = g_strconcat(bare, "/", NULL);
+	}
 	json_t *with = path ? get_request(context, name, model, error) : NULL;
 	if (!with)
 		return false;
@@ -134,7 +138,7 @@ static const MlInput inputs[] = {
         {"name", true, NULL, "a dataset, or 'models/NAME' for a registered model"},
         {"version", false, NULL, "its number; for a model also an alias; default: the newest, or the release"},
         {"digest", false, NULL, "of a dataset's version, in place of its number"},
-        {"path", false, NULL, "where it goes in the workspace; default: the name"},
+        {"path", false, NULL, "where it goes in the workspace; 'folder/' puts a single file into it; default: the name"},
         {"mode", false, "copy", "'copy', or 'readonly': its files cannot be written"},
         {"if-missing", false, "error", "'error', or 'skip': go on with empty outputs"},
         {0},
