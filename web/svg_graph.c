@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The jobs of a run in layers, after Sugiyama, Tagawa, Toda (1981) with what a workflow needs of it: longest-path layers,
+ * one pass of barycentres for the order, edges that others imply left out. A circle in the needs, which the planner
+ * refuses, would only draw its groups in the first layer.
+ */
+#include <inttypes.h>
+
+#include "agent/base/json.h"
+#include "web/frame.h"
+#include "web/html.h"
+#include "web/svg.h"
+
+#define GROUPS_MAX 200
+#define NODE_WIDTH 176.0
+#define NODE_HEIGHT 52.0
+#define GAP_X 72.0
+#define GAP_Y 18.0
+#define PAD 8.0
+
+typedef struct Group {
+	const char *name;
+	const json_t *first; /* its job, or the first of its matrix */
+	size_t jobs;
+	size_t needs[GROUPS_MAX];
+	size_t needs_count;
+	size_t layer;
+	double rank; /* mean row of what it needs */
+	double x, y;
+	int64_t finished_us; /* the latest of its jobs, on the run's own scale */
+	bool critical;
+	bool gated;
+} Group;
+
+typedef struct Graph {
+	Group *groups;
+	size_t count;
+	bool reach[GROUPS_MAX][GROUPS_MAX]; /* [from][to] */
+} Graph;
+
+static size_t find_group(const Graph *graph, const char *name)
+{
+	for (size_t i = 0; i < graph->count; i++) {
+		if (g_strcmp0(graph->groups[i].name, name) == 0)
+			return i;
+	}
+	return GROUPS_MAX;
+}
+
+static const char *group_of(const json_t *job)
+{
+	return json_get_string(job, "group", json_get_string(job, "key", ""));
+}
+
+static void collect(Graph *graph, const json_t *jobs, const char *started, int64_t now)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		size_t at = find_group(graph, group_of(job));
+		if (at == GROUPS_MAX) {
+			if (graph->count == GROUPS_MAX)
+				continue;
+			at = graph->count++;
+			graph->groups[at] = (Group){ .name = group_of(job), .first = job };
+		}
+		Group *group = &graph->groups[at];
+		group->jobs++;
+		group->gated = group->gated || json_is_integer(json_object_get(job, "gate"));
+		if (json_get_string(job, "started_at", NULL))
+			group->finished_us = MAX(group->finished_us,
+			        html_between(started, json_get_string(job, "finished_at", NULL), now));
+	}
+	for (size_t g = 0; g < graph->count; g++) {
+		Group *group = &graph->groups[g];
+		json_t *need;
+		json_array_foreach(json_object_get(group->first, "needs"), i, need) {
+			size_t from = find_group(graph, json_string_value(need));
+			if (from < GROUPS_MAX && from != g && group->needs_count < GROUPS_MAX)
+				group->needs[group->needs_count++] = from;
+		}
+	}
+}
+
+static void layer(Graph *graph)
+{
+	for (size_t pass = 0; pass < graph->count; pass++) {
+		bool moved = false;
+		for (size_t g = 0; g < graph->count; g++) {
+			Group *group = &graph->groups[g];
+			for (size_t n = 0; n < group->needs_count; n++) {
+				size_t least = graph->groups[group->needs[n]].layer + 1;
+				if (group->layer < least && least < graph->count) {
+					group->layer = least;
+					moved = true;
+				}
+				graph->reach[group->needs[n]][g] = true;
+				for (size_t f = 0; f < graph->count; f++)
+					graph->reach[f][g] = graph->reach[f][g] || graph->reach[f][group->needs[n]];
+			}
+		}
+		if (!moved && pass > 0)
+			break;
+	}
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const Group *left = *(Group *const *)a, *right = *(Group *const *)b;
+	return left->rank < right->rank ? -1 : left->rank > right->rank ? 1 : left < right ? -1 : left > right;
+}
+
+/* Places every group; returns the size of the drawing through width and height. */
+static void place(Graph *graph, double *width, double *height)
+{
+	size_t layers = 0, rows_max = 0;
+	for (size_t g = 0; g < graph->count; g++)
+		layers = MAX(layers, graph->groups[g].layer + 1);
+	g_autofree size_t *rows = g_new0(size_t, layers);
+	for (size_t g = 0; g < graph->count; g++)
+		rows_max = MAX(rows_max, ++rows[graph->groups[g].layer]);
+	double left = PAD;
+	for (size_t g = 0; g < graph->count; g++)
+		left = graph->groups[g].layer == 0 && graph->groups[g].gated ? PAD + 52 : left;
+	g_autofree Group **order = g_new(Group *, graph->count);
+	for (size_t at = 0; at < layers; at++) {
+		size_t count = 0;
+		for (size_t g = 0; g < graph->count; g++) {
+			Group *group = &graph->groups[g];
+			if (group->layer != at)
+				continue;
+			group->rank = group->needs_count ? 0 : (double)count * (NODE_HEIGHT + GAP_Y);
+			for (size_t n = 0; n < group->needs_count; n++)
+				group->rank += graph->groups[group->needs[n]].y / (double)group->needs_count;
+			order[count++] = group;
+		}
+		qsort(order, count, sizeof *order, by_rank);
+		double top = PAD + (double)(rows_max - count) / 2 * (NODE_HEIGHT + GAP_Y);
+		for (size_t i = 0; i < count; i++) {
+			order[i]->x = left + (double)at * (NODE_WIDTH + GAP_X);
+			order[i]->y = top + (double)i * (NODE_HEIGHT + GAP_Y);
+		}
+	}
+	*width = left + (double)layers * NODE_WIDTH + (double)(layers - 1) * GAP_X + PAD + 6;
+	*height = 2 * PAD + (double)rows_max * NODE_HEIGHT + (double)(rows_max - 1) * GAP_Y + 6;
+}
+
+/* Marks the chain of needs that ended last. */
+static void mark_critical(Graph *graph)
+{
+	size_t at = 0;
+	for (size_t g = 1; g < graph->count; g++)
+		at = graph->groups[g].finished_us > graph->groups[at].finished_us ? g : at;
+	for (size_t steps = 0; steps < graph->count && graph->groups[at].finished_us > 0; steps++) {
+		Group *group = &graph->groups[at];
+		group->critical = true;
+		if (group->needs_count == 0)
+			break;
+		at = group->needs[0];
+		for (size_t n = 1; n < group->needs_count; n++) {
+			if (graph->groups[group->needs[n]].finished_us > graph->groups[at].finished_us)
+				at = group->needs[n];
+		}
+	}
+}
+
+static void draw_edges(GString *out, const Graph *graph)
+{
+	for (size_t g = 0; g < graph->count; g++) {
+		const Group *to = &graph->groups[g];
+		double end = to->x - (to->gated ? 44 : 0), y2 = to->y + NODE_HEIGHT / 2;
+		for (size_t n = 0; n < to->needs_count; n++) {
+			const Group *from = &graph->groups[to->needs[n]];
+			bool implied = false;
+			for (size_t other = 0; other < to->needs_count; other++)
+				implied = implied || (other != n && graph->reach[to->needs[n]][to->needs[other]]);
+			if (implied)
+				continue;
+			double x1 = from->x + NODE_WIDTH + (from->jobs > 1 ? 6 : 0), y1 = from->y + NODE_HEIGHT / 2;
+			double bend = (end - x1) / 2;
+			html(out, "<path class=\"edge%s\" d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\"/>",
+			        from->critical && to->critical ? " heavy" : "", x1, y1, x1 + bend, y1, end - bend, y2, end, y2);
+		}
+		if (to->gated)
+			html(out, "<path class=\"edge%s\" d=\"M%.1f %.1fH%.1f\"/>", to->critical ? " heavy" : "", to->x - 16, y2, to->x);
+	}
+}
+
+static const char *gate_colour(const json_t *job)
+{
+	const char *status = json_get_string(job, "status", "");
+	if (strcmp(status, "waiting") == 0)
+		return "wait";
+	return g_strcmp0(json_get_string(job, "cause", NULL), "gate") == 0 ? "bad" : "good";
+}
+
+static void short_text(GString *out, const char *text, size_t most)
+{
+	if ((size_t)g_utf8_strlen(text, -1) <= most) {
+		html_text(out, text);
+		return;
+	}
+	html_text_len(out, text, (size_t)(g_utf8_offset_to_pointer(text, (glong)most - 1) - text));
+	g_string_append(out, "…");
+}
+
+/* The worst, then the least finished, of a matrix's states stands for it. */
+static const char *group_status(const json_t *jobs, const Group *group)
+{
+	static const char *const order[] = { "failure", "running", "waiting", "queued", "cancelled", "success", "skipped" };
+	for (size_t s = 0; s < G_N_ELEMENTS(order); s++) {
+		size_t i;
+		json_t *job;
+		json_array_foreach(jobs, i, job) {
+			if (g_strcmp0(group_of(job), group->name) == 0 &&
+			        strcmp(json_get_string(job, "status", ""), order[s]) == 0)
+				return order[s];
+		}
+	}
+	return "queued";
+}
+
+static void draw_node(GString *out, const json_t *run, const json_t *jobs, const Group *group, int64_t now)
+{
+	const char *status = group_status(jobs, group);
+	const char *name = group->jobs > 1 ? group->name : json_get_string(group->first, "name", group->name);
+	html(out, "<g class=\"%s s-%s%s\">", frame_colour(status), status, group->critical ? " heavy" : "");
+	for (int back = group->jobs > 1 ? 2 : 0; back > 0; back--)
+		html(out, "<rect class=\"node\" x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>",
+		        group->x + back * 3, group->y + back * 3, NODE_WIDTH, NODE_HEIGHT);
+	if (group->jobs > 1) {
+		g_string_append(out, "<a href=\"#group-");
+		html_query(out, group->name);
+		g_string_append(out, "\">");
+	} else {
+		g_string_append(out, "<a");
+		html_href(out, "/%s/runs/%" PRId64 "/jobs/%s", json_get_string(run, "repo", ""), json_get_int(run, "number", 0),
+		        json_get_string(group->first, "key", ""));
+		g_string_append_c(out, '>');
+	}
+	html(out, "<title>%s: %s</title><rect class=\"node\" x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>", name,
+	        status, group->x, group->y, NODE_WIDTH, NODE_HEIGHT);
+	html(out, "<use class=\"icon\" href=\"#i-%s\" x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"18\"/>", status,
+	        group->x + 12, group->y + 17);
+	html(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 22);
+	short_text(out, name, 18);
+	html(out, "</text><text class=\"axis\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 39);
+	const char *started = json_get_string(group->first, "started_at", NULL);
+	html_text(out, status);
+	if (group->jobs > 1) {
+		html(out, " · %zu jobs", group->jobs);
+	} else if (started) {
+		g_string_append(out, " · ");
+		html_duration(out, html_between(started, json_get_string(group->first, "finished_at", NULL), now));
+	}
+	g_string_append(out, "</text></a></g>");
+	if (group->gated) {
+		int64_t gate = json_get_int(group->first, "gate", 0);
+		double x = group->x - 30, y = group->y + NODE_HEIGHT / 2;
+		html(out, "<a class=\"%s\" href=\"/gates/%" PRId64 "\"><title>gate %" PRId64 " of %s</title>"
+		          "<path class=\"gate\" d=\"M%.1f %.1fl14 -14 14 14 -14 14z\"/>",
+		        gate_colour(group->first), gate, gate, json_get_string(group->first, "environment", "its environment"),
+		        x - 14, y);
+		html(out, "<use class=\"icon\" href=\"#i-%s\" x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"12\"/></a>",
+		        strcmp(gate_colour(group->first), "wait") == 0 ? "waiting" :
+		        strcmp(gate_colour(group->first), "bad") == 0  ? "failure" :
+		                                                         "success",
+		        x - 6, y - 6);
+	}
+}
+
+void svg_graph(GString *out, const json_t *run, int64_t now)
+{
+	const json_t *jobs = json_object_get(run, "jobs");
+	g_autofree Graph *graph = g_new0(Graph, 1);
+	g_autofree Group *groups = g_new0(Group, GROUPS_MAX);
+	graph->groups = groups;
+	collect(graph, jobs, json_get_string(run, "started_at", json_get_string(run, "created_at", NULL)), now);
+	if (graph->count < 2)
+		return;
+	layer(graph);
+	double width = 0, height = 0;
+	place(graph, &width, &height);
+	mark_critical(graph);
+	html(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Graph of the jobs\"><svg class=\"graph\" "
+	          "viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"group\" aria-labelledby=\"gt gd\">"
+	          "<title id=\"gt\">Jobs and what they need</title><desc id=\"gd\">%zu groups of jobs, from left to right in the "
+	          "order in which they may run. The table below lists every job.</desc>",
+	        width, height, width, height, graph->count);
+	draw_edges(out, graph);
+	for (size_t g = 0; g < graph->count; g++)
+		draw_node(out, run, jobs, &graph->groups[g], now);
+	g_string_append(out, "</svg></div>");
+}
