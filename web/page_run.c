@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run: did it work, and if not, why? The sentence first, then the graph, the jobs with their causes, what steps
+ * reported, and the facts that an auditor asks for.
+ */
+#include <inttypes.h>
+
+#include "agent/base/json.h"
+#include "web/frame.h"
+#include "web/markdown.h"
+#include "web/report.h"
+#include "web/svg.h"
+
+static void job_link(GString *out, const json_t *run, const json_t *job)
+{
+	g_string_append(out, "<a");
+	html_href(out, "/%s/runs/%" PRId64 "/jobs/%s", json_get_string(run, "repo", ""), json_get_int(run, "number", 0),
+	        json_get_string(job, "key", ""));
+	html(out, ">%s</a>", json_get_string(job, "name", json_get_string(job, "key", "job")));
+}
+
+static const json_t *first_with_status(const json_t *jobs, const char *status)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		if (strcmp(json_get_string(job, "status", ""), status) == 0)
+			return job;
+	}
+	return NULL;
+}
+
+static int64_t took(const json_t *thing, int64_t now)
+{
+	const char *started = json_get_string(thing, "started_at", NULL);
+	return started ? html_between(started, json_get_string(thing, "finished_at", NULL), now) : -1;
+}
+
+static void sentence(GString *out, const PageView *view, const json_t *run)
+{
+	const json_t *jobs = json_object_get(run, "jobs");
+	const char *status = json_get_string(run, "status", "queued");
+	const char *message = json_get_string(run, "message", NULL);
+	const json_t *job = NULL;
+	html(out, "<p class=\"lead %s\">", frame_colour(status));
+	if (strcmp(status, "failure") == 0 && (job = first_with_status(jobs, "failure"))) {
+		job_link(out, run, job);
+		const char *cause = json_get_string(job, "message", message);
+		html(out, " failed%s%s", cause ? ": " : ".", cause);
+	} else if (strcmp(status, "waiting") == 0 && (job = first_with_status(jobs, "waiting"))) {
+		job_link(out, run, job);
+		html(out, " waits for the gate of %s. ", json_get_string(job, "environment", "its environment"));
+		if (json_is_integer(json_object_get(job, "gate")))
+			html(out, "<a href=\"/gates/%" PRId64 "\">See the evidence</a>", json_get_int(job, "gate", 0));
+	} else if (strcmp(status, "running") == 0 && (job = first_with_status(jobs, "running"))) {
+		job_link(out, run, job);
+		g_string_append(out, " has been running for ");
+		html_duration(out, took(job, view->now_us));
+		g_string_append_c(out, '.');
+	} else if (strcmp(status, "success") == 0) {
+		g_string_append(out, "Everything succeeded, in ");
+		html_duration(out, took(run, view->now_us));
+		g_string_append_c(out, '.');
+	} else if (message) {
+		html_text(out, message);
+	} else if (strcmp(status, "cancelled") == 0) {
+		g_string_append(out, "It was cancelled.");
+	} else if (strcmp(status, "queued") == 0) {
+		job = first_with_status(jobs, "queued");
+		const char *waits = json_get_string(job, "message", NULL);
+		html(out, "%s", waits ? waits : "It waits for a free slot.");
+	} else {
+		html_text(out, status);
+	}
+	g_string_append(out, "</p>");
+}
+
+static void matrix_begin(GString *out, const char *group)
+{
+	g_string_append(out, "<tr class=\"group\" id=\"group-");
+	html_query(out, group);
+	html(out, "\"><th colspan=\"4\" scope=\"rowgroup\">%s</th></tr>", group);
+}
+
+static void job_row(GString *out, const PageView *view, const json_t *run, const json_t *job, int64_t longest, bool member)
+{
+	const char *status = json_get_string(job, "status", "queued");
+	const char *message = json_get_string(job, "message", NULL);
+	html(out, "<tr class=\"%s\"><td class=\"state\">", frame_colour(status));
+	frame_status(out, status);
+	html(out, "</td><th scope=\"row\"%s>", member ? " class=\"member\"" : "");
+	job_link(out, run, job);
+	if (json_get_int(job, "attempt", 1) > 1)
+		html(out, " <span class=\"soft\">attempt %" PRId64 "</span>", json_get_int(job, "attempt", 1));
+	if (message && *message && strcmp(status, "success") != 0)
+		html(out, "<p class=\"why\">%s</p>", message);
+	g_string_append(out, "</th><td>");
+	if (json_is_integer(json_object_get(job, "gate")))
+		html(out, "<a class=\"gate-link\" href=\"/gates/%" PRId64 "\">gate of %s</a>", json_get_int(job, "gate", 0),
+		        json_get_string(job, "environment", "its environment"));
+	else
+		html_text(out, json_get_string(job, "environment", NULL));
+	g_string_append(out, "</td><td class=\"num\">");
+	int64_t duration = took(job, view->now_us);
+	if (duration >= 0) {
+		g_string_append(out, "<span class=\"took\">");
+		svg_bar(out, duration, 0, longest, frame_colour(status));
+		html_duration(out, duration);
+		g_string_append(out, "</span>");
+	}
+	g_string_append(out, "</td></tr>");
+}
+
+static size_t group_size(const json_t *jobs, const char *group)
+{
+	size_t count = 0, i;
+	json_t *job;
+	json_array_foreach(jobs, i, job)
+		count += g_strcmp0(json_get_string(job, "group", NULL), group) == 0;
+	return count;
+}
+
+static void jobs_table(GString *out, const PageView *view, const json_t *run)
+{
+	const json_t *jobs = json_object_get(run, "jobs");
+	if (json_array_size(jobs) == 0)
+		return;
+	int64_t longest = 0;
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job)
+		longest = MAX(longest, took(job, view->now_us));
+	frame_section(out, "jobs", "Jobs");
+	svg_graph(out, run, view->now_us);
+	g_string_append(out, "<table class=\"jobs\"><caption class=\"hidden\">Every job of this run</caption><thead class=\"hidden\">"
+	                     "<tr><th scope=\"col\">Status</th><th scope=\"col\">Job</th><th scope=\"col\">Environment</th>"
+	                     "<th scope=\"col\">Duration</th></tr></thead><tbody>");
+	const char *group = NULL;
+	json_array_foreach(jobs, i, job) {
+		const char *own = json_get_string(job, "group", NULL);
+		bool member = group_size(jobs, own) > 1;
+		if (member && g_strcmp0(own, group) != 0)
+			matrix_begin(out, own);
+		group = own;
+		job_row(out, view, run, job, longest, member);
+	}
+	g_string_append(out, "</tbody></table>");
+	frame_section_end(out);
+}
+
+static void annotations(GString *out, const json_t *jobs)
+{
+	bool any = false;
+	size_t i, n;
+	json_t *job, *note;
+	json_array_foreach(jobs, i, job) {
+		json_array_foreach(json_object_get(job, "annotations"), n, note) {
+			if (!any) {
+				frame_section(out, "annotations", "Annotations");
+				g_string_append(out, "<ul class=\"notes\">");
+			}
+			any = true;
+			const char *level = json_get_string(note, "level", "notice");
+			html(out, "<li class=\"%s\">", strcmp(level, "error") == 0 ? "bad" : strcmp(level, "warning") == 0 ? "wait" : "run");
+			frame_icon(out, strcmp(level, "error") == 0 ? "failure" : "warning");
+			const char *title = json_get_string(note, "title", NULL), *file = json_get_string(note, "file", NULL);
+			html(out, "<div><strong>%s</strong>", title && *title ? title : level);
+			if (file && *file) {
+				html(out, " <code>%s", file);
+				if (json_get_int(note, "line", 0) > 0)
+					html(out, ":%" PRId64, json_get_int(note, "line", 0));
+				g_string_append(out, "</code>");
+			}
+			html(out, "<p>%s</p></div></li>", json_get_string(note, "message", ""));
+		}
+	}
+	if (any) {
+		g_string_append(out, "</ul>");
+		frame_section_end(out);
+	}
+}
+
+static void reports(GString *out, const json_t *run)
+{
+	const json_t *all = json_object_get(run, "reports");
+	if (json_array_size(all) == 0)
+		return;
+	frame_section(out, "reports", "What the steps reported");
+	ReportIds ids = 0;
+	size_t i;
+	json_t *one;
+	json_array_foreach(all, i, one) {
+		const json_t *report = json_object_get(one, "report");
+		html(out, "<article class=\"report\"><h3>%s", report_title(report));
+		if (json_is_string(json_object_get(one, "job")))
+			html(out, " <span class=\"soft\">by %s</span>", json_get_string(one, "job", NULL));
+		g_string_append(out, "</h3>");
+		report_html(out, report, &ids);
+		g_string_append(out, "</article>");
+	}
+	frame_section_end(out);
+}
+
+static void summaries(GString *out, const json_t *jobs)
+{
+	bool any = false;
+	size_t i, n;
+	json_t *job, *summary;
+	json_array_foreach(jobs, i, job) {
+		json_array_foreach(json_object_get(job, "summaries"), n, summary) {
+			if (!any)
+				frame_section(out, "summaries", "Summaries");
+			any = true;
+			html(out, "<article class=\"prose\"><p class=\"soft\">%s</p>", json_get_string(job, "name", NULL));
+			markdown_html(out, json_get_string(summary, "markdown", ""));
+			g_string_append(out, "</article>");
+		}
+	}
+	if (any)
+		frame_section_end(out);
+}
+
+static void artifacts(GString *out, const json_t *run)
+{
+	const json_t *all = json_object_get(run, "artifacts");
+	if (json_array_size(all) == 0)
+		return;
+	frame_section(out, "artifacts", "Artifacts");
+	g_string_append(out, "<table><caption class=\"hidden\">Artifacts of this run</caption><thead><tr><th scope=\"col\">Name</th>"
+	                     "<th scope=\"col\" class=\"num\">Files</th><th scope=\"col\" class=\"num\">Size</th>"
+	                     "<th scope=\"col\">Digest</th></tr></thead><tbody>");
+	size_t i;
+	json_t *one;
+	json_array_foreach(all, i, one) {
+		html(out, "<tr><th scope=\"row\">%s</th><td class=\"num\">", json_get_string(one, "name", ""));
+		html_count(out, json_get_int(one, "files", 0));
+		g_string_append(out, "</td><td class=\"num\">");
+		html_bytes(out, json_get_int(one, "bytes", 0));
+		g_string_append(out, "</td><td>");
+		html_digest(out, json_get_string(one, "digest", NULL));
+		g_string_append(out, "</td></tr>");
+	}
+	g_string_append(out, "</tbody></table>");
+	frame_section_end(out);
+}
+
+static void isolation_fact(GString *out, const json_t *jobs)
+{
+	size_t i;
+	json_t *job;
+	const char *executor = NULL, *weakest = NULL;
+	json_array_foreach(jobs, i, job) {
+		const char *level = json_get_string(job, "isolation", NULL);
+		executor = executor ? executor : json_get_string(job, "executor", NULL);
+		if (level && (!weakest || strcmp(level, "none") == 0 || strcmp(weakest, "full") == 0))
+			weakest = level;
+	}
+	if (!executor && !weakest)
+		return;
+	frame_fact_begin(out, "Executor");
+	html(out, "%s%s%s", executor, executor && weakest ? ", isolation " : "", weakest);
+	frame_fact_end(out);
+}
+
+static void facts(GString *out, const PageView *view, const json_t *run)
+{
+	g_autofree char *ref = html_ref(json_get_string(run, "ref", NULL));
+	const json_t *jobs = json_object_get(run, "jobs");
+	frame_section(out, "facts", "Facts");
+	g_string_append(out, "<dl class=\"facts\">");
+	frame_fact(out, "Event", json_get_string(run, "event", NULL));
+	frame_fact(out, "By", json_get_string(run, "actor", NULL));
+	frame_fact(out, "Branch", ref);
+	frame_fact_begin(out, "Commit");
+	html_digest(out, json_get_string(run, "sha", NULL));
+	frame_fact_end(out);
+	frame_fact(out, "Workflow", json_get_string(run, "workflow_path", NULL));
+	frame_fact_begin(out, "Created");
+	html_time(out, json_get_string(run, "created_at", NULL), view->now_us);
+	frame_fact_end(out);
+	if (took(run, view->now_us) >= 0) {
+		frame_fact_begin(out, "Duration");
+		html_duration(out, took(run, view->now_us));
+		frame_fact_end(out);
+	}
+	isolation_fact(out, jobs);
+	if (json_is_true(json_object_get(run, "untrusted")))
+		frame_fact(out, "Trust", "from a fork: no secrets");
+	size_t i;
+	json_t *one;
+	json_array_foreach(json_object_get(run, "data"), i, one) {
+		frame_fact_begin(out, "Data");
+		g_string_append(out, "<a");
+		html_href(out, "/data/%s/%s", json_get_string(run, "repo", ""), json_get_string(one, "name", ""));
+		html(out, ">%s v%" PRId64 "</a> ", json_get_string(one, "name", ""), json_get_int(one, "version", 0));
+		html_digest(out, json_get_string(one, "digest", NULL));
+		frame_fact_end(out);
+	}
+	json_array_foreach(json_object_get(run, "tracking"), i, one) {
+		frame_fact_begin(out, "Tracking run");
+		html(out, "%s ", json_get_string(one, "name", json_get_string(one, "experiment", "")));
+		html_digest(out, json_get_string(one, "tracking_run", NULL));
+		frame_fact_end(out);
+	}
+	frame_fact(out, "Delivery", json_get_string(run, "delivery", NULL));
+	g_string_append(out, "</dl>");
+	frame_section_end(out);
+}
+
+static void buttons(GString *out, const PageView *view, const json_t *run)
+{
+	if (json_is_string(json_object_get(run, "finished_at")) || !frame_may(view, "developer"))
+		return;
+	html(out, "<form method=\"post\" action=\"/runs/%" PRId64 "/cancel\">", json_get_int(run, "id", 0));
+	frame_csrf(out, view);
+	g_string_append(out, "<button>Cancel the run</button></form>");
+}
+
+void page_run(GString *out, const PageView *view, const json_t *data)
+{
+	const char *repo = json_get_string(data, "repo", "");
+	int64_t number = json_get_int(data, "number", 0);
+	const char *title = json_get_string(data, "title", NULL);
+	g_autofree char *name = g_strdup_printf("%s #%" PRId64, json_get_string(data, "workflow", "Run"), number);
+	g_autofree char *tab = g_strdup_printf("%s · %s", name, repo);
+	g_autofree char *repo_address = g_strdup_printf("/%s", repo);
+	frame_begin(out, view, &(Frame){ .title = tab, .section = "runs", .live_run = json_get_int(data, "id", 0) });
+	frame_crumbs(out, "Runs", "/", repo, repo_address, name, NULL, NULL);
+	html(out, "<div class=\"head\"><h1>%s</h1><div class=\"head-side\">", title && *title ? title : name);
+	frame_status(out, json_get_string(data, "status", "queued"));
+	buttons(out, view, data);
+	g_string_append(out, "</div></div>");
+	sentence(out, view, data);
+	jobs_table(out, view, data);
+	annotations(out, json_object_get(data, "jobs"));
+	reports(out, data);
+	summaries(out, json_object_get(data, "jobs"));
+	artifacts(out, data);
+	facts(out, view, data);
+	frame_end(out, view);
+}
