@@ -47,29 +47,39 @@ static bool read_on_failure(MlContext *context, bool *out_fails, GError **error)
 	return fail(error, ASSAY_ERROR_USER, "on-failure: '%s' is neither 'report' nor 'fail'", text);
 }
 
-/* The release as it is called: "digits 7". Without a version the registry is asked for the one that is live. */
+/* The version of the model that is live, 0 when there is none or it is not known. */
+static int64_t ask_live_version(MlContext *context, const char *model)
+{
+	g_autoptr(json_t) answer = NULL;
+	g_autoptr(GError) why = NULL;
+	json_t *with = json_object();
+	json_set_string(with, "name", model);
+	if (step_ask(context, "model.get", with, &answer, &why))
+		return json_get_int(answer, "version", 0);
+	if (!g_error_matches(why, ASSAY_ERROR, ASSAY_ERROR_ABSENT))
+		context->log(context, "The release's version is not known: %s", why->message);
+	return 0;
+}
+
+/*
+ * The release as it is called: "digits 7". Without a version the registry is asked for the one that is live. Where there
+ * is a release, its predictions must be there: a forgotten file may not turn into "no release yet".
+ */
 static bool read_release(MlContext *context, bool has_release, ReportHead *head, char **out_label, GError **error)
 {
 	head->model = step_input(context, "model");
 	const char *version = step_input(context, "release-version");
 	if (version && !g_ascii_string_to_signed(version, 10, 1, G_MAXINT64, &head->version, NULL))
 		return fail(error, ASSAY_ERROR_USER, "release-version: '%s' is not a version's number", version);
+	if (head->model && head->version == 0)
+		head->version = ask_live_version(context, head->model);
 	if (!has_release) {
 		if (head->version == 0)
 			return true;
 		return fail(error, ASSAY_ERROR_USER,
-		        "release: no predictions of version %" G_GINT64_FORMAT " were found; does the step that makes them run?",
+		        "release: no predictions of version %" G_GINT64_FORMAT
+		        ", which is live, were found; does the step that makes them run?",
 		        head->version);
-	}
-	if (head->model && head->version == 0) {
-		g_autoptr(json_t) answer = NULL;
-		g_autoptr(GError) why = NULL;
-		json_t *with = json_object();
-		json_set_string(with, "name", head->model);
-		if (step_ask(context, "model.get", with, &answer, &why))
-			head->version = json_get_int(answer, "version", 0);
-		else
-			context->log(context, "The release's version is not known: %s", why->message);
 	}
 	if (head->model && head->version > 0)
 		*out_label = g_strdup_printf("%s %" G_GINT64_FORMAT, head->model, head->version);
@@ -220,6 +230,7 @@ static bool publish(MlContext *context, const json_t *report, GError **error)
 	step_output(context, "verdict", json_get_string(report, "verdict", ""));
 	step_output(context, "sentence", json_get_string(report, "sentence", ""));
 	step_output(context, "report", path);
+	step_output(context, "table", table_path);
 	context->report(context, report);
 	return true;
 }
@@ -306,7 +317,8 @@ static const MlInput inputs[] = {
 };
 static const MlOutput outputs[] = {
         {"verdict", "pass, fail, inconclusive or none"},
-        {"report", "path of the report, JSON; a Markdown table lies beside it"},
+        {"report", "path of the report, JSON"},
+        {"table", "path of the same as a Markdown table, for a comment or a summary"},
         {"sentence", "the verdict in words"},
         {0},
 };

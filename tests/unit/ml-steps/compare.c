@@ -66,6 +66,8 @@ static void test_worse_is_fail(void)
 	g_autofree char *same = json_text(report);
 	g_assert_cmpstr(text, ==, same);
 	g_autofree char *markdown = report_markdown(report);
+	g_autofree char *written = fake_step_read(fake, fake_step_output(fake, "table"));
+	g_assert_cmpstr(written, ==, markdown);
 	g_assert_nonnull(strstr(markdown, "| accuracy | 0.99 | 0.8417 | -0.1483 |"));
 }
 
@@ -176,6 +178,15 @@ static void test_live_version_is_asked(void)
 	g_assert_cmpstr(json_get_string(json_object_get(report, "release"), "label", ""), ==, "digits 12");
 }
 
+static void test_forgotten_predictions(void)
+{
+	g_autoptr(FakeStep) fake = digits("digits-candidate.csv", NULL);
+	fake_step_answer(fake, "model.get", "{\"name\":\"digits\",\"version\":12}");
+	g_autoptr(GError) error = NULL;
+	g_assert_false(fake_step_run(fake, &ml_step_compare, &error));
+	g_assert_nonnull(strstr(error->message, "no predictions of version 12, which is live"));
+}
+
 static void test_mistakes(void)
 {
 	static const char *const rows[][3] = {
@@ -227,6 +238,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/compare/on_failure_fails_the_step", test_on_failure);
 	g_test_add_func("/compare/small_slices_warn", test_small_slices_warn);
 	g_test_add_func("/compare/live_version_is_asked", test_live_version_is_asked);
+	g_test_add_func("/compare/forgotten_predictions_are_no_first_release", test_forgotten_predictions);
 	g_test_add_func("/compare/mistakes_are_named", test_mistakes);
 	g_test_add_func("/compare/links_are_not_followed_out", test_links_are_not_followed_out);
 	return g_test_run();
