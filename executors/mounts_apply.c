@@ -120,19 +120,20 @@ static bool put_file(int root, const char *target, const char *text)
 	return done;
 }
 
+static bool set_attributes(int at, const char *path, unsigned flags, uint64_t set)
+{
+	struct mount_attr attributes = {.attr_set = set};
+	return mount_setattr(at, path, flags, &attributes, sizeof attributes) == 0;
+}
+
 /* A node of our own where we may make one (the agent is root), the host's otherwise. */
 static bool put_node(int root, MountRow *row)
 {
 	if (mknodat(root, row->target, S_IFCHR | 0666, row->device) == 0)
 		return true;
 	row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	return row->tree >= 0 && put_tree(root, row);
-}
-
-static bool set_attributes(int at, const char *path, unsigned flags, uint64_t set)
-{
-	struct mount_attr attributes = {.attr_set = set};
-	return mount_setattr(at, path, flags, &attributes, sizeof attributes) == 0;
+	return row->tree >= 0 && set_attributes(row->tree, "", AT_EMPTY_PATH, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) &&
+	       put_tree(root, row);
 }
 
 /* The working directory is the new root, so that relative targets are below it. */
