@@ -247,7 +247,10 @@ static bool compare_run(MlContext *context, GError **error)
 	const char *release_path = step_input(context, "release");
 	const char *rules_text = step_input(context, "rules");
 	bool fails = false;
+	const char *data = step_input(context, "data");
 	ReportHead head = {.candidates_before = -1};
+	if (candidate_path && data && !digest_valid(data))
+		return fail(error, ASSAY_ERROR_USER, "data: '%.100s' is not a digest, 64 lower-case hex characters", data);
 	if (!candidate_path || !read_confidence(context, &head.confidence, error) ||
 	        !read_on_failure(context, &fails, error))
 		return false;
@@ -289,7 +292,6 @@ static bool compare_run(MlContext *context, GError **error)
 
 	g_autofree char *own_label = candidate_label(context);
 	g_autofree char *rows_digest = judged_digest(judged);
-	const char *data = step_input(context, "data");
 	head.candidate = own_label;
 	head.release = label;
 	head.rows = judged_rows(judged);

@@ -33,7 +33,7 @@ static bool promote_run(MlContext *context, GError **error)
 		step_output(context, "previous", "");
 	g_autoptr(json_t) report = step_report("promote", "none", sentence);
 	json_set_string(report, "name", name);
-	json_set_int(report, "model_version", version);
+	json_set_int(report, "version", version);
 	json_set_string(report, "alias", alias);
 	json_set(report, "previous", previous > 0 ? json_integer(previous) : NULL);
 	context->report(context, report);

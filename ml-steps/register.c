@@ -75,7 +75,7 @@ static void publish(MlContext *context, const char *name, const ObjectsTree *tre
 	step_output(context, "digest", tree->digest);
 	g_autoptr(json_t) report = step_report("register", "none", sentence);
 	json_set_string(report, "name", name);
-	json_set_int(report, "model_version", version);
+	json_set_int(report, "version", version);
 	json_set_string(report, "digest", tree->digest);
 	json_set(report, "metrics", json_deep_copy(metrics));
 	context->report(context, report);

@@ -37,7 +37,7 @@ static void publish(MlContext *context, const char *name, const ObjectsTree *tre
 
 	g_autoptr(json_t) report = step_report("snapshot", "none", sentence);
 	json_set_string(report, "name", name);
-	json_set_int(report, "dataset_version", version);
+	json_set_int(report, "version", version);
 	json_set_string(report, "digest", tree->digest);
 	json_set_int(report, "files", tree->files);
 	json_set_int(report, "bytes", tree->bytes);

@@ -20,7 +20,7 @@ typedef struct Training {
 	int64_t time_us;      /* 0: no limit of its own */
 	int64_t memory_bytes;
 	int64_t retries;
-	char **env;           /* NAME=value, ends with NULL */
+	GPtrArray *env;       /* NAME=value */
 	char *tracking_run;
 	json_t *metrics;      /* the last value of each */
 	double seconds;
@@ -28,7 +28,7 @@ typedef struct Training {
 
 static void training_clear(Training *training)
 {
-	g_strfreev(training->env);
+	g_ptr_array_unref(training->env);
 	g_free(training->tracking_run);
 	json_decref(training->metrics);
 }
@@ -81,18 +81,14 @@ static bool build_env(MlContext *context, Training *training, const char *checkp
 		json_set_string(pairs, "ASSAY_DATA_DIGEST", data);
 	if (checkpoint)
 		json_set_string(pairs, "ASSAY_CHECKPOINT", checkpoint);
-	json_set_string(pairs, "ASSAY_TRACKING_RUN", training->tracking_run);
-	g_autoptr(GPtrArray) env = g_ptr_array_new_with_free_func(g_free);
 	const char *name;
 	json_t *value;
 	json_object_foreach(pairs, name, value)
 	{
 		if (!g_regex_match_simple("^[A-Za-z_][A-Za-z0-9_]*$", name, G_REGEX_DOLLAR_ENDONLY, 0))
 			return fail(error, ASSAY_ERROR_USER, "env: '%.100s' is not a variable's name", name);
-		g_ptr_array_add(env, g_strdup_printf("%s=%s", name, json_string_value(value)));
+		g_ptr_array_add(training->env, g_strdup_printf("%s=%s", name, json_string_value(value)));
 	}
-	g_ptr_array_add(env, NULL);
-	training->env = (char **)g_ptr_array_free(g_steal_pointer(&env), FALSE);
 	return true;
 }
 
@@ -125,7 +121,7 @@ static bool run_command(MlContext *context, Training *training, bool *out_cancel
 			context->log(context, "The training failed: %s. Attempt %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ".", why,
 			        attempt + 1, training->retries + 1);
 		g_clear_pointer(&why, g_free);
-		if (!context->command(context, training->script, (const char *const *)training->env, training->time_us,
+		if (!context->command(context, training->script, (const char *const *)training->env->pdata, training->time_us,
 		            training->memory_bytes, &end, error))
 			return false;
 		training->seconds = (double)(monotonic_us() - began_us) / 1e6;
@@ -159,7 +155,7 @@ static bool keep_metrics(MlContext *context, Training *training, GError **error)
 	if (!path)
 		return true;
 	g_autoptr(json_t) metrics = numbers_read(context, path, error);
-	if (!metrics || !tracking_add(context, training->tracking_run, metrics, error)) {
+	if (!metrics || (training->tracking_run && !tracking_add(context, training->tracking_run, metrics, error))) {
 		g_prefix_error(error, "metrics: ");
 		return false;
 	}
@@ -199,21 +195,41 @@ static bool find_checkpoint(MlContext *context, char **out, GError **error)
 	return true;
 }
 
+/* A stranger's run may train, but leaves nothing in the agent's memory: it goes on without a tracking run. */
+static bool begin_tracking(MlContext *context, Training *training, GError **error)
+{
+	const char *path = step_input(context, "params");
+	g_autoptr(json_t) params = path ? numbers_params(context, path, error) : json_object();
+	g_autoptr(GError) why = NULL;
+	if (!params)
+		return false;
+	training->tracking_run = tracking_begin(context, params, step_input(context, "data"), &why);
+	if (g_error_matches(why, ASSAY_ERROR, ASSAY_ERROR_DENIED)) {
+		context->log(context, "No tracking run is kept: %s", why->message);
+		return true;
+	}
+	if (!training->tracking_run) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return false;
+	}
+	g_ptr_array_add(training->env, g_strdup_printf("ASSAY_TRACKING_RUN=%s", training->tracking_run));
+	return true;
+}
+
 static bool train_run(MlContext *context, GError **error)
 {
-	g_auto(Training) training = {.metrics = json_object()};
+	g_auto(Training) training = {
+	        .metrics = json_object(),
+	        .env = g_ptr_array_new_with_free_func(g_free),
+	};
 	g_autofree char *checkpoint = NULL;
 	training.script = step_required(context, "run", error);
 	if (!training.script || !refuse_what_is_not_local(context, error) || !read_limits(context, &training, error) ||
 	        !find_checkpoint(context, &checkpoint, error))
 		return false;
-	const char *params_path = step_input(context, "params");
-	g_autoptr(json_t) params = params_path ? numbers_params(context, params_path, error) : json_object();
-	if (!params)
+	if (!build_env(context, &training, checkpoint, error) || !begin_tracking(context, &training, error))
 		return false;
-	training.tracking_run = tracking_begin(context, params, step_input(context, "data"), error);
-	if (!training.tracking_run || !build_env(context, &training, checkpoint, error))
-		return false;
+	g_ptr_array_add(training.env, NULL);
 	step_output(context, "job-id", json_get_string(context->github, "job", ""));
 
 	bool cancelled = false;
@@ -222,7 +238,7 @@ static bool train_run(MlContext *context, GError **error)
 	            keep_metrics(context, &training, &why);
 	publish(context, &training, done);
 	const char *status = done ? "FINISHED" : cancelled ? "KILLED" : "FAILED";
-	if (!tracking_finish(context, training.tracking_run, status, done ? error : NULL) && done)
+	if (training.tracking_run && !tracking_finish(context, training.tracking_run, status, done ? error : NULL) && done)
 		return false;
 	if (!done)
 		g_propagate_error(error, g_steal_pointer(&why));

@@ -35,7 +35,7 @@ json_t *workspace_json(MlContext *context, const char *path, GError **error);
 /** Writes .assay/NAME; the path, relative to the workspace, is the caller's. Never goes through a link. */
 char *workspace_write(MlContext *context, const char *name, const char *text, GError **error);
 
-/** A new report of this kind: {"version":1,"kind","verdict","sentence"}. */
+/** A new report of this kind: {"version":1,"kind","verdict","sentence"}; where it has a name, `version` is that thing's. */
 json_t *step_report(const char *kind, const char *verdict, const char *sentence);
 /** "1.2 MB"; the caller's. */
 char *bytes_text(int64_t bytes);

@@ -105,7 +105,7 @@ static void test_refused_ask(const void *data)
 		g_assert_true(done);
 		return;
 	}
-	if (done) {
+	if (done) { /* a count or a tracking run that is not kept */
 		g_assert_nonnull(strstr(fake->log->str, "not for you"));
 		return;
 	}

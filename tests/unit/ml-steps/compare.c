@@ -200,6 +200,7 @@ static void test_mistakes(void)
 	        {"on-failure", "ignore", "on-failure"},
 	        {"slices", "absent", "slices: candidate.csv has no column 'absent'"},
 	        {"slices", "id", "more than 100 values"},
+	        {"data", "digits:3", "data: 'digits:3' is not a digest"},
 	        {"release-version", "seven", "release-version"},
 	        {"release", "absent.csv", "release: no predictions of version 7"},
 	};

@@ -60,7 +60,7 @@ static void test_snapshot(void)
 	g_assert_cmpstr(json_get_string(put, "message", ""), ==, "fixed split");
 	g_assert_cmpstr(json_get_string(json_object_get(put, "tags"), "source", ""), ==, "scikit-learn");
 	const json_t *report = json_array_get(fake->reports, 0);
-	g_assert_cmpint(json_get_int(report, "dataset_version", 0), ==, 13);
+	g_assert_cmpint(json_get_int(report, "version", 0), ==, 13);
 
 	fake_step_answer(fake, "dataset.put", "{\"version\":13,\"changed\":false}");
 	run_well(fake, &ml_step_snapshot);

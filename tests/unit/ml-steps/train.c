@@ -137,7 +137,24 @@ static void test_refusals_name_themselves(void)
 		if (!strstr(error->message, rows[i][2]))
 			g_error("row %zu: '%s' does not say '%s'", i, error->message, rows[i][2]);
 		g_assert_cmpuint(json_array_size(fake->commands), ==, 0);
+		g_assert_cmpuint(json_array_size(fake->asked), ==, 0); /* no tracking run is left open */
 	}
+}
+
+static void test_strangers_leave_no_tracking(void)
+{
+	g_autoptr(FakeStep) fake = training();
+	fake_step_answer(fake, "tracking.start", "{\"error\":\"denied\",\"message\":\"not for runs of forks\"}");
+	g_autoptr(GError) error = NULL;
+	fake_step_run(fake, &ml_step_train, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(fake_step_output(fake, "tracking-run"), ==, "");
+	g_assert_cmpstr(fake_step_output(fake, "metrics"), ==, "{\"accuracy\":0.97,\"by/thin\":0.9,\"ok\":1.0}");
+	g_assert_null(fake_step_asked(fake, "tracking.log"));
+	g_assert_nonnull(strstr(fake->log->str, "not for runs of forks"));
+	fake_step_answer(fake, "tracking.start", "{\"error\":\"system\",\"message\":\"disk full\"}");
+	g_assert_false(fake_step_run(fake, &ml_step_train, &error));
+	g_assert_nonnull(strstr(error->message, "disk full"));
 }
 
 static void test_metrics_step(void)
@@ -217,6 +234,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/train/failure_is_kept_and_said", test_failure_is_kept);
 	g_test_add_func("/train/missing_output_is_failure", test_missing_output_is_failure);
 	g_test_add_func("/train/refusals_name_themselves", test_refusals_name_themselves);
+	g_test_add_func("/train/strangers_leave_no_tracking", test_strangers_leave_no_tracking);
 	g_test_add_func("/metrics/file_and_values_are_logged", test_metrics_step);
 	g_test_add_func("/metrics/given_run_stays_open", test_metrics_of_a_given_run);
 	g_test_add_func("/numbers/bad_files_are_named", test_bad_files_are_named);
