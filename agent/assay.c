@@ -164,7 +164,7 @@ static bool serve(const Config *config, GError **error)
 	return good;
 }
 
-int verb_serve(int argc, char **argv)
+static int verb_serve(int argc, char **argv)
 {
 	g_autofree char *file = NULL;
 	g_autofree char *data = NULL;
@@ -228,7 +228,7 @@ static char *local_data(void)
 	                              : g_build_filename(g_get_home_dir(), ".local", "share", "assay", NULL);
 }
 
-int verb_run(int argc, char **argv)
+static int verb_run(int argc, char **argv)
 {
 	g_autofree char *workflow = NULL, *event = NULL, *payload_path = NULL, *job = NULL, *folder = NULL;
 	g_autofree char *executor = NULL, *network = NULL, *data = NULL, *file = NULL;
