@@ -41,11 +41,13 @@ static bool add_run(Store *store, int64_t repo, const json_t *fields, int64_t *o
 		return false;
 	if (!found)
 		return fail(error, ASSAY_ERROR_ABSENT, "no repo with id %" G_GINT64_FORMAT "; see 'assay repo list'", repo);
+	const char *path = json_get_string(fields, "workflow_path", NULL);
+	g_autofree char *file = path ? g_path_get_basename(path) : NULL;
 	const SqlValue values[] = {INT(repo), INT(number), TEXT(json_get_string(fields, "workflow", "")),
-	        text_field(fields, "workflow_path"), text_field(fields, "workflow_digest"),
+	        TEXT(path), text_field(fields, "workflow_digest"),
 	        TEXT(json_get_string(fields, "event", "")), text_field(fields, "ref"), text_field(fields, "sha"),
 	        text_field(fields, "before"), text_field(fields, "title"), text_field(fields, "actor"),
-	        text_field(fields, "delivery"), INT(json_get_bool(fields, "untrusted", false)), INT(now_us())};
+	        text_field(fields, "delivery"), INT(json_get_bool(fields, "untrusted", false)), INT(now_us()), TEXT(file)};
 	int64_t id = 0;
 	g_autoptr(json_t) none = json_object();
 	const json_t *github = json_object_get(fields, "github");

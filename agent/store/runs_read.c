@@ -51,15 +51,22 @@ json_t *runs_get_number(Store *store, const char *repo, int64_t number, GError *
 }
 
 typedef struct Filter {
-	bool has_repo;
-	int64_t repo;
+	SqlValue repo;
 	const char *status;
 	char *ref;
-	const char *workflow;
+	const char *workflow; /* a name or a path */
+	char *file;           /* the last part of a path */
 	const char *event;
 	const char *actor;
 	const char *delivery;
 } Filter;
+
+static void filter_clear(Filter *filter)
+{
+	g_free(filter->ref);
+	g_free(filter->file);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Filter, filter_clear)
 
 static const char *filter_word(const json_t *filter, const char *key)
 {
@@ -67,54 +74,59 @@ static const char *filter_word(const json_t *filter, const char *key)
 	return word && *word ? word : NULL;
 }
 
-static bool filter_read(Store *store, const json_t *json, Filter *out, bool *out_empty, GError **error)
+/* People name a workflow as it names itself, by its file, or by the path of its file. */
+static void filter_workflow(Filter *filter, const char *word)
+{
+	bool path = word && strchr(word, '/');
+	bool file = word && !path && (g_str_has_suffix(word, ".yml") || g_str_has_suffix(word, ".yaml"));
+	filter->workflow = file ? NULL : word;
+	filter->file = file || path ? g_path_get_basename(word) : NULL;
+}
+
+static bool filter_read(Store *store, const json_t *json, Filter *out, GError **error)
 {
 	const char *repo = filter_word(json, "repo");
 	const char *branch = filter_word(json, "branch");
 	RunState state = RUN_QUEUED;
 	*out = (Filter){
-	        .has_repo = repo != NULL,
 	        .status = filter_word(json, "status"),
-	        .workflow = filter_word(json, "workflow"),
 	        .event = filter_word(json, "event"),
 	        .actor = filter_word(json, "actor"),
 	        .delivery = filter_word(json, "delivery"),
 	};
+	filter_workflow(out, filter_word(json, "workflow"));
+	if (branch)
+		out->ref = g_str_has_prefix(branch, "refs/") ? g_strdup(branch) : g_strconcat("refs/heads/", branch, NULL);
 	if (out->status && !run_state_parse(out->status, &state))
 		return fail(error, ASSAY_ERROR_USER,
 		        "'%.40s' is not a status; use queued, waiting, running, success, failure, cancelled or skipped",
 		        out->status);
-	bool found = true;
-	if (repo && !sql_int(store, QUERY_REPO_ID, VALUES(TEXT(repo), INT(1)), &out->repo, &found, error))
-		return false;
-	*out_empty = !found;
-	if (branch)
-		out->ref = g_str_has_prefix(branch, "refs/") ? g_strdup(branch) : g_strconcat("refs/heads/", branch, NULL);
-	return true;
+	if (!repo)
+		return true;
+	out->repo = INT(-1); /* an unknown repo has no runs */
+	return sql_int(store, QUERY_REPO_ID, VALUES(TEXT(repo), INT(1)), &out->repo.number, NULL, error);
 }
 
-/* The statement whose index leaves the fewest runs to look at. A workflow is named by its file or by its name. */
+/* The statement whose index leaves the fewest runs to look at. */
 static Query filter_query(const Filter *filter)
 {
-	bool path = filter->workflow && (strchr(filter->workflow, '/') || g_str_has_suffix(filter->workflow, ".yml") ||
-	                                         g_str_has_suffix(filter->workflow, ".yaml"));
+	bool repo = filter->repo.kind == SQL_INT;
 	if (filter->delivery)
 		return QUERY_RUN_LIST_DELIVERY;
 	/* What is under way or went wrong is rare; success is not. */
-	bool rare = filter->status && strcmp(filter->status, "success") != 0;
-	if (rare)
-		return filter->has_repo ? QUERY_RUN_LIST_REPO_STATUS : QUERY_RUN_LIST_STATUS;
+	if (filter->status && strcmp(filter->status, "success") != 0)
+		return repo ? QUERY_RUN_LIST_REPO_STATUS : QUERY_RUN_LIST_STATUS;
 	if (filter->ref)
-		return filter->has_repo ? QUERY_RUN_LIST_REPO_REF : QUERY_RUN_LIST_REF;
-	if (filter->workflow && path)
-		return filter->has_repo ? QUERY_RUN_LIST_REPO_PATH : QUERY_RUN_LIST_PATH;
+		return repo ? QUERY_RUN_LIST_REPO_REF : QUERY_RUN_LIST_REF;
+	if (filter->file)
+		return repo ? QUERY_RUN_LIST_REPO_FILE : QUERY_RUN_LIST_FILE;
 	if (filter->workflow)
-		return filter->has_repo ? QUERY_RUN_LIST_REPO_WORKFLOW : QUERY_RUN_LIST_WORKFLOW;
+		return repo ? QUERY_RUN_LIST_REPO_WORKFLOW : QUERY_RUN_LIST_WORKFLOW;
 	if (filter->actor)
 		return QUERY_RUN_LIST_ACTOR;
 	if (filter->status)
-		return filter->has_repo ? QUERY_RUN_LIST_REPO_STATUS : QUERY_RUN_LIST_STATUS;
-	if (filter->has_repo)
+		return repo ? QUERY_RUN_LIST_REPO_STATUS : QUERY_RUN_LIST_STATUS;
+	if (repo)
 		return QUERY_RUN_LIST_REPO;
 	return filter->event ? QUERY_RUN_LIST_EVENT : QUERY_RUN_LIST_ALL;
 }
@@ -132,18 +144,13 @@ static bool each_with_jobs(Store *store, json_t *runs, GError **error)
 json_t *runs_list(Store *store, const json_t *filter, const char *after, int64_t limit, GError **error)
 {
 	Page page;
-	Filter want = {0};
-	bool empty = false;
-	if (!page_parse(after, limit, &page, error) || !filter_read(store, filter, &want, &empty, error))
+	g_auto(Filter) want = {0};
+	if (!page_parse(after, limit, &page, error) || !filter_read(store, filter, &want, error))
 		return NULL;
-	SqlValue repo = want.has_repo ? INT(want.repo) : (SqlValue){.kind = SQL_NULL};
-	if (empty)
-		repo = INT(-1);
 	g_autoptr(json_t) answer = sql_page(store, filter_query(&want),
-	        VALUES(INT(page.at), INT(page.rows), repo, TEXT(want.status), TEXT(want.ref), TEXT(want.workflow),
-	                TEXT(want.event), TEXT(want.actor), TEXT(want.delivery)),
+	        VALUES(INT(page.at), INT(page.rows), want.repo, TEXT(want.status), TEXT(want.ref), TEXT(want.workflow),
+	                TEXT(want.event), TEXT(want.actor), TEXT(want.delivery), TEXT(want.file)),
 	        "runs", &page, error);
-	g_free(want.ref);
 	if (!answer || !each_with_jobs(store, json_object_get(answer, "runs"), error))
 		return NULL;
 	return g_steal_pointer(&answer);

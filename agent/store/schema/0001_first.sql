@@ -44,6 +44,7 @@ CREATE TABLE runs (
 	number          INTEGER NOT NULL,             -- 1, 2, … within the repo
 	workflow        TEXT NOT NULL,                -- its name
 	workflow_path   TEXT,                         -- file in the repo
+	workflow_file   TEXT,                         -- the last part of workflow_path: how people name it
 	workflow_digest TEXT,                         -- of the file's bytes
 	event           TEXT NOT NULL,
 	ref             TEXT,                         -- full: "refs/heads/main"
@@ -67,11 +68,11 @@ CREATE INDEX runs_by_repo ON runs (repo);
 CREATE INDEX runs_by_repo_status ON runs (repo, status);
 CREATE INDEX runs_by_repo_ref ON runs (repo, ref);
 CREATE INDEX runs_by_repo_workflow ON runs (repo, workflow);
-CREATE INDEX runs_by_repo_path ON runs (repo, workflow_path);
+CREATE INDEX runs_by_repo_file ON runs (repo, workflow_file);
 CREATE INDEX runs_by_status ON runs (status);
 CREATE INDEX runs_by_ref ON runs (ref);
 CREATE INDEX runs_by_workflow ON runs (workflow);
-CREATE INDEX runs_by_path ON runs (workflow_path);
+CREATE INDEX runs_by_file ON runs (workflow_file);
 CREATE INDEX runs_open ON runs (repo, ref) WHERE status IN ('queued', 'waiting', 'running');
 CREATE INDEX runs_by_event ON runs (event);
 CREATE INDEX runs_by_actor ON runs (actor);
@@ -263,6 +264,7 @@ CREATE TABLE datasets (
 	created_at INTEGER NOT NULL,
 	UNIQUE (repo, name)
 ) STRICT;
+CREATE INDEX datasets_by_repo ON datasets (repo);
 
 CREATE TABLE dataset_versions (
 	id         INTEGER PRIMARY KEY,
@@ -356,6 +358,7 @@ CREATE TABLE models (
 	created_at INTEGER NOT NULL,
 	UNIQUE (repo, name)
 ) STRICT;
+CREATE INDEX models_by_repo ON models (repo);
 
 CREATE TABLE model_versions (
 	id           INTEGER PRIMARY KEY,
