@@ -14,9 +14,19 @@
 
 #define HISTORY_MAX 100000
 
-/* Scalars as text, as MLflow keeps params and tags. */
+/* Scalars as text, as MLflow keeps params and tags. A number gets the fewest digits that mean it: 0.1, not 0.1000…01. */
 static char *text_of(const json_t *value)
 {
+	if (json_is_real(value)) {
+		static const char *const formats[] = {"%.15g", "%.16g", "%.17g"};
+		char text[G_ASCII_DTOSTR_BUF_SIZE];
+		for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+			g_ascii_formatd(text, sizeof text, formats[i], json_real_value(value));
+			if (g_ascii_strtod(text, NULL) == json_real_value(value))
+				break;
+		}
+		return g_strdup(text);
+	}
 	return json_is_string(value) ? g_strdup(json_string_value(value)) : json_text(value);
 }
 
