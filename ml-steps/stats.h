@@ -22,7 +22,7 @@ typedef struct Estimate {
  * The exact two-sided McNemar test by its binomial law, and its mid-p form, which holds its level and has more power.
  *
  * @only_a   rows that only the first model has right; @only_b likewise
- * Source    McNemar 1947; Fagerland, Lydersen & Laake 2013, equations 4 and 6
+ * Source    McNemar 1947; Fagerland, Lydersen & Laake 2013 (BMC Medical Research Methodology 13:91)
  */
 double mcnemar_exact(int64_t only_a, int64_t only_b);
 double mcnemar_mid_p(int64_t only_a, int64_t only_b);
@@ -30,7 +30,7 @@ double mcnemar_mid_p(int64_t only_a, int64_t only_b);
 /**
  * The difference of two paired proportions, (only_a - only_b) / n, with the score interval; p is McNemar's mid-p.
  *
- * Source    Tango 1998 (Statistics in Medicine 17:891-908), section 3
+ * Source    Tango 1998 (Statistics in Medicine 17:891-908)
  */
 Estimate paired_proportions(int64_t only_a, int64_t only_b, int64_t n, double confidence);
 
@@ -90,7 +90,7 @@ Outcome non_inferiority(const Estimate *estimate, double margin, bool higher_is_
  *
  * @proportions   also asks for as many as the score interval needs when no row differs
  * Returns        0 when no number of rows would (the difference lies on the margin)
- * Source         n = ((z_alpha + z_beta) * sd / distance)^2, Chow, Shao & Wang 2008, section 3.1
+ * Source         n = ((z_alpha + z_beta) * sd / distance)^2, Chow, Shao & Wang 2008, chapter 3
  */
 int64_t rows_needed(const Estimate *estimate, double margin, bool higher_is_better, double confidence,
         bool proportions);
