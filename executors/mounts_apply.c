@@ -132,7 +132,8 @@ static bool put_node(int root, MountRow *row)
 	if (mknodat(root, row->target, S_IFCHR | 0666, row->device) == 0)
 		return true;
 	row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	return row->tree >= 0 && set_attributes(row->tree, "", AT_EMPTY_PATH, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) &&
+	return row->tree >= 0 && set_attributes(row->tree, "", AT_EMPTY_PATH,
+	                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY) &&
 	       put_tree(root, row);
 }
 
@@ -168,6 +169,17 @@ static bool put_row(int root, MountRow *row)
 	return false;
 }
 
+static bool put_rows(Mounts *mounts, int root, bool covers, MountsFailure *out)
+{
+	for (guint i = 0; i < mounts->rows->len; i++) {
+		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
+		bool is_cover = row->kind == MOUNT_HIDE || row->kind == MOUNT_SEAL;
+		if (is_cover == covers && !put_row(root, row))
+			return failed(out, row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
+	}
+	return true;
+}
+
 bool mounts_apply(Mounts *mounts, MountsFailure *out)
 {
 	umask(0);
@@ -181,16 +193,15 @@ bool mounts_apply(Mounts *mounts, MountsFailure *out)
 	int root = open(mounts->staging, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fchdir(root) < 0)
 		return failed(out, "cannot enter the new root on", mounts->staging);
-	for (guint i = 0; i < mounts->rows->len; i++) {
-		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
-		if (!put_row(root, row))
-			return failed(out, row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
-	}
+	if (!put_rows(mounts, root, false, out))
+		return false;
+	if (!set_attributes(root, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY))
+		return failed(out, "cannot make the root read-only", "/");
+	if (!put_rows(mounts, root, true, out)) /* covers over /proc: copies of what is read-only by now */
+		return false;
 	/* The old root comes to lie upon the new one, at `.`, and goes with all that is below it. */
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return failed(out, "cannot leave the host's root", "/");
-	if (!set_attributes(AT_FDCWD, "/", 0, MOUNT_ATTR_RDONLY))
-		return failed(out, "cannot make the root read-only", "/");
 	close(root);
 	return true;
 }

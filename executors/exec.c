@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `assay exec`: one command in a place of its own with empty folders, so that an admin can see with his own eyes what
+ * a job can reach. The command's streams are the caller's, its exit status is passed on, nothing stays.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/autoptr.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/executor.h"
+#include "executors/doctor.h"
+
+#define NOBODY 65534
+#define PATH_INSIDE "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+typedef struct Session {
+	const Executor *executor;
+	PlaceSpec spec;
+	char *root, *work, *home;
+	Place *place;
+} Session;
+
+static void session_clear(Session *session)
+{
+	if (session->executor)
+		session->executor->close(session->place);
+	if (session->root)
+		fd_remove_tree(session->root, NULL);
+	g_free(session->root);
+	g_free(session->work);
+	g_free(session->home);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Session, session_clear)
+
+/* Root's command runs as whoever called sudo, or as nobody: a job never runs as root either. */
+static void choose_user(PlaceSpec *spec)
+{
+	const char *names[] = {"SUDO_UID", "SUDO_GID"};
+	guint64 ids[] = {NOBODY, NOBODY};
+	if (geteuid() != 0)
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		const char *text = g_getenv(names[i]);
+		guint64 id;
+		if (text && g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &id, NULL))
+			ids[i] = id;
+	}
+	spec->uid = (uid_t)ids[0];
+	spec->gid = (gid_t)ids[1];
+}
+
+static bool make_folders(Session *session, GError **error)
+{
+	session->root = g_dir_make_tmp("assay-exec-XXXXXX", error);
+	if (!session->root)
+		return false;
+	session->work = g_build_filename(session->root, "work", NULL);
+	session->home = g_build_filename(session->root, "home", NULL);
+	const char *const folders[] = {session->root, session->work, session->home};
+	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+		if (i > 0 && !fd_make_folder(folders[i], 0755, error))
+			return false;
+		if (session->spec.uid != 0 && chown(folders[i], session->spec.uid, session->spec.gid) < 0)
+			return fail_errno(error, errno, "cannot give %s to the command's user", folders[i]);
+	}
+	session->spec.work_folder = session->work;
+	session->spec.home_folder = session->home;
+	return true;
+}
+
+/* Signals to us are the command's: it is in a session of its own, so the terminal does not reach it. */
+static bool wait_for_end(Session *session, Child *child, int signal_fd, GError **error)
+{
+	struct pollfd wait[] = {{.fd = child->fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+	for (;;) {
+		if (poll(wait, G_N_ELEMENTS(wait), -1) < 0 && errno != EINTR)
+			return fail_errno(error, errno, "cannot wait for the command");
+		struct signalfd_siginfo info;
+		if ((wait[1].revents & POLLIN) && read(signal_fd, &info, sizeof info) == sizeof info)
+			session->executor->signal(session->place, child, (int)info.ssi_signo);
+		if (wait[0].revents)
+			return true;
+	}
+}
+
+static bool run(Session *session, const char *const *command, StepEnd *out, GError **error)
+{
+	sigset_t ours;
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ours, NULL);
+	autofd int signal_fd = signalfd(-1, &ours, SFD_CLOEXEC);
+	choose_user(&session->spec);
+	if (!make_folders(session, error) || !session->executor->open(&session->spec, &session->place, error))
+		return false;
+	for (guint i = 0; i < session->place->missing->len; i++)
+		fprintf(stderr, "assay: isolation %s: %s\n", session->place->isolation,
+		        (const char *)session->place->missing->pdata[i]);
+	const char *terminal = g_getenv("TERM");
+	g_autofree char *home = g_strdup_printf("HOME=%s", session->place->home_inside);
+	g_autofree char *term = g_strdup_printf("TERM=%s", terminal ? terminal : "dumb");
+	const char *const environment[] = {"PATH=" PATH_INSIDE, "LANG=C.UTF-8", "USER=runner", "CI=true", home, term, NULL};
+	const StepSpec step = {
+		.name = "exec",
+		.argv = command,
+		.envp = environment,
+		.folder = session->place->work_inside,
+		.fds = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+	};
+	Child child = {.fd = -1};
+	return session->executor->start(session->place, &step, &child, error) &&
+	       wait_for_end(session, &child, signal_fd, error) &&
+	       session->executor->finish(session->place, &child, out, error);
+}
+
+static bool parse_network(const char *word, PlaceNetwork *out)
+{
+	static const char *const words[] = {"none", "loopback", "full"};
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (g_strcmp0(word, words[i]) == 0) {
+			*out = (PlaceNetwork)i;
+			return true;
+		}
+	return false;
+}
+
+int verb_exec(int argc, char **argv)
+{
+	g_autofree char *name = NULL;
+	g_autofree char *network = NULL;
+	const GOptionEntry options[] = {
+		{"executor", 0, 0, G_OPTION_ARG_STRING, &name, "where to run it (default sandbox)", "NAME"},
+		{"network", 0, 0, G_OPTION_ARG_STRING, &network, "none (the default), loopback or full", "WHAT"},
+		{0},
+	};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GOptionContext) context = g_option_context_new("-- COMMAND…");
+	g_option_context_add_main_entries(context, options, NULL);
+	g_option_context_set_strict_posix(context, TRUE);
+	g_option_context_set_summary(context, "Runs one command as a job's step would see the world.");
+	if (!g_option_context_parse(context, &argc, &argv, &error)) {
+		fprintf(stderr, "assay: exec: %s; see --help\n", error->message);
+		return 2;
+	}
+	int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
+	g_auto(Session) session = {.executor = executor_find(name ? name : "sandbox")};
+	if (first >= argc) {
+		fprintf(stderr, "assay: exec: it has no command; usage: assay exec [--executor E] [--network N] -- COMMAND…\n");
+		return 2;
+	}
+	if (!session.executor) {
+		fprintf(stderr, "assay: exec: there is no executor '%s'; there are:", name);
+		for (size_t i = 0; executors[i]; i++)
+			fprintf(stderr, " %s", executors[i]->name);
+		fprintf(stderr, "\n");
+		return 2;
+	}
+	if (network && !parse_network(network, &session.spec.network)) {
+		fprintf(stderr, "assay: exec: --network '%s' is not none, loopback or full\n", network);
+		return 2;
+	}
+	StepEnd end;
+	if (!run(&session, (const char *const *)argv + first, &end, &error))
+		return error_print(error);
+	return end.signal > 0 ? 128 + end.signal : end.exit_code;
+}
