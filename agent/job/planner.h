@@ -17,12 +17,27 @@
 bool planner_matches(const Workflow *workflow, const json_t *event, const json_t *changed_files);
 
 /**
- * Makes the jobs of one run, in file order: [{"key","group","name","needs","definition","resolved"|absent}].
+ * Makes the jobs of one run, in file order; for a dispatch the inputs are completed as planner_inputs() does. A job that
+ * cannot be run here is an error that names file, line and column: [{"key","group","name","needs","definition","resolved"|absent}].
  *
  * @contexts   {"github","vars","inputs"}
  * @only       a job's id: only it and what it needs; NULL: all
  */
 json_t *planner_jobs(const Workflow *workflow, const json_t *contexts, const char *only, GError **error);
+
+/**
+ * The inputs of a `workflow_dispatch`: each declared one in its declared kind, with its default when it is not given.
+ *
+ * @given    object of texts or values, or NULL
+ * Returns   object; NULL with USER when one is unknown, missing, or of another kind
+ */
+json_t *planner_inputs(const Workflow *workflow, const json_t *given, GError **error);
+
+/** `run-name` with its expressions evaluated, "" when there is none; the caller's. @contexts {"github","vars","inputs"} */
+char *planner_run_name(const Workflow *workflow, const json_t *contexts, GError **error);
+
+/** The workflow's own `concurrency`: {"group","cancel_in_progress"}, or null. @contexts {"github","vars","inputs"} */
+json_t *planner_concurrency(const Workflow *workflow, const json_t *contexts, GError **error);
 
 /**
  * Resolves a job whose needs have ended: matrix unfolded, `if`, name, environment, runs-on, timeouts evaluated.

@@ -73,3 +73,5 @@ bool expr_is_insert(const char *text);
 bool expr_truthy(const json_t *value);
 char *expr_to_string(const json_t *value); /* the caller's; arrays are "Array", objects "Object"; a NUL ends it */
 double expr_to_number(const json_t *value);
+/** `==` of the language; NULL is null. */
+bool expr_equal(const json_t *left, const json_t *right);

@@ -411,3 +411,10 @@ double expr_to_number(const json_t *json)
 	ExprValue value = expr_value_of_json(json);
 	return expr_value_to_number(&value);
 }
+
+bool expr_equal(const json_t *left, const json_t *right)
+{
+	ExprValue left_value = expr_value_of_json(left);
+	ExprValue right_value = expr_value_of_json(right);
+	return expr_value_equal(&left_value, &right_value);
+}

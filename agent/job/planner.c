@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs of a run. A job without needs is resolved at once; one with needs when they have ended. Resolving evaluates what
+ * must be known before a machine is chosen: `if`, matrix, name, runs-on, environment, concurrency, timeouts.
+ */
+#include "agent/job/planner.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "agent/base/autoptr.h"
+#include "agent/base/error.h"
+#include "agent/base/json.h"
+#include "agent/model/expr.h"
+#include "agent/model/matrix.h"
+
+#define NAME_CHARACTERS_MAX 100
+#define CONCURRENCY_CHARACTERS_MAX 400
+#define TIMEOUT_MINUTES 360
+#define TIMEOUT_MINUTES_MAX (35 * 24 * 60)
+
+/** One job under resolution. */
+typedef struct Resolver {
+	const char *group;
+	const json_t *definition;
+	json_t *contexts; /* github, needs, vars, inputs; with strategy and matrix once they are known */
+	ExprStatus status;
+} Resolver;
+
+static ExprScope scope_of(const Resolver *resolver)
+{
+	return (ExprScope){.contexts = resolver->contexts, .status = EXPR_STATUS_NONE};
+}
+
+/** A key of the definition with its expressions evaluated; null when it is absent. NULL with error. */
+static json_t *evaluate(const Resolver *resolver, const char *key, GError **error)
+{
+	const json_t *value = json_object_get(resolver->definition, key);
+	if (!value)
+		return json_null();
+	ExprScope scope = scope_of(resolver);
+	json_t *result = expr_template_tree(value, &scope, error);
+	if (!result)
+		g_prefix_error(error, "'%s': ", key);
+	return result;
+}
+
+static ExprStatus status_of_needs(const json_t *needs)
+{
+	ExprStatus status = EXPR_STATUS_SUCCESS;
+	const char *key = NULL;
+	json_t *need = NULL;
+	json_object_foreach((json_t *)needs, key, need) {
+		const char *result = json_get_string(need, "result", "");
+		if (strcmp(result, "failure") == 0)
+			return EXPR_STATUS_FAILURE;
+		if (strcmp(result, "cancelled") == 0)
+			status = EXPR_STATUS_CANCELLED;
+		else if (strcmp(result, "success") != 0 && status == EXPR_STATUS_SUCCESS)
+			status = EXPR_STATUS_SKIPPED;
+	}
+	return status;
+}
+
+/* Name and key */
+
+static char *cut_name(const char *name)
+{
+	if (g_utf8_strlen(name, -1) <= NAME_CHARACTERS_MAX)
+		return g_strdup(name);
+	g_autofree char *start = g_utf8_substring(name, 0, NAME_CHARACTERS_MAX - 3);
+	return g_strconcat(start, "...", NULL);
+}
+
+static char *with_label(const char *name, const char *label)
+{
+	return *label ? g_strdup_printf("%s (%s)", name, label) : g_strdup(name);
+}
+
+/** A name that holds expressions stands as it is; any other gets the matrix's values behind it. */
+static char *name_of(const Resolver *resolver, const char *label, GError **error)
+{
+	const char *given = json_get_string(resolver->definition, "name", "");
+	if (!expr_is_template(given)) {
+		g_autofree char *whole = with_label(*given ? given : resolver->group, label);
+		return cut_name(whole);
+	}
+	ExprScope scope = scope_of(resolver);
+	g_autofree char *name = expr_template_string(given, &scope, error);
+	if (!name) {
+		g_prefix_error(error, "'name': ");
+		return NULL;
+	}
+	g_autofree char *whole = *name ? NULL : with_label(resolver->group, label);
+	return cut_name(whole ? whole : name);
+}
+
+/** A job's name before it is resolved, or when it is skipped. */
+static char *plain_name(const char *group, const json_t *definition)
+{
+	const char *given = json_get_string(definition, "name", "");
+	return cut_name(*given && !expr_is_template(given) ? given : group);
+}
+
+/* Keys of a resolved job */
+
+static bool add_text(json_t *out, const json_t *value, GError **error)
+{
+	g_autofree char *text = expr_to_string(value);
+	if (json_is_object(value) || json_is_array(value) || !*text)
+		return fail(error, ASSAY_ERROR_USER, "'runs-on': a label is a string that is not empty");
+	json_array_append_new(out, json_string(text));
+	return true;
+}
+
+static bool add_labels(json_t *out, const json_t *value, GError **error)
+{
+	size_t i = 0;
+	json_t *item = NULL;
+	if (!json_is_array(value))
+		return add_text(out, value, error);
+	json_array_foreach((json_t *)value, i, item)
+		if (!add_text(out, item, error))
+			return false;
+	return true;
+}
+
+static json_t *runs_on_of(const Resolver *resolver, GError **error)
+{
+	g_autoptr(json_t) value = evaluate(resolver, "runs-on", error);
+	g_autoptr(json_t) labels = json_array();
+	if (!value)
+		return NULL;
+	if (json_is_object(value)) {
+		const json_t *listed = json_object_get(value, "labels");
+		const json_t *group = json_object_get(value, "group");
+		if ((listed && !add_labels(labels, listed, error)) || (group && !add_labels(labels, group, error)))
+			return NULL;
+	} else if (!add_labels(labels, value, error)) {
+		return NULL;
+	}
+	if (json_array_size(labels) == 0) {
+		fail(error, ASSAY_ERROR_USER, "'runs-on' names no label");
+		return NULL;
+	}
+	return g_steal_pointer(&labels);
+}
+
+/** The address is evaluated after the steps: it may name their outputs. */
+static json_t *environment_of(const Resolver *resolver, GError **error)
+{
+	const json_t *written = json_object_get(resolver->definition, "environment");
+	const json_t *url = json_object_get(written, "url");
+	const json_t *template = json_is_object(written) ? json_object_get(written, "name") : written;
+	if (!template)
+		return json_null();
+	ExprScope scope = scope_of(resolver);
+	g_autoptr(json_t) value = expr_template_tree(template, &scope, error);
+	if (!value) {
+		g_prefix_error(error, "'environment': ");
+		return NULL;
+	}
+	if (json_is_object(value)) {
+		url = json_object_get(value, "url");
+		json_t *name = json_incref(json_object_get(value, "name"));
+		json_decref(value);
+		value = name ? name : json_null();
+	}
+	g_autofree char *name = expr_to_string(value);
+	if (!*name)
+		return json_null();
+	g_autofree char *address = url && !json_is_null(url) ? expr_to_string(url) : NULL;
+	return json_pack("{s:s,s:s?}", "name", name, "url", address);
+}
+
+static bool timeout_of(const Resolver *resolver, json_int_t *out, GError **error)
+{
+	g_autoptr(json_t) value = evaluate(resolver, "timeout-minutes", error);
+	if (!value)
+		return false;
+	double minutes = json_is_null(value) ? TIMEOUT_MINUTES : expr_to_number(value);
+	if (!(minutes > 0))
+		return fail(error, ASSAY_ERROR_USER, "'timeout-minutes' is not a number above 0");
+	*out = (json_int_t)ceil(MIN(minutes, TIMEOUT_MINUTES_MAX));
+	return true;
+}
+
+static bool truth_of(const json_t *value, const char *key, bool fallback, bool *out, GError **error)
+{
+	g_autofree char *text = expr_to_string(value);
+	bool absent = !value || json_is_null(value);
+	*out = absent ? fallback : strcmp(text, "true") == 0;
+	return absent || *out || strcmp(text, "false") == 0 ||
+	       fail(error, ASSAY_ERROR_USER, "'%s' is true or false, not '%s'", key, text);
+}
+
+/** {"group","cancel_in_progress"} of a `concurrency` whose expressions are evaluated; null when there is none. */
+static json_t *concurrency_of(const json_t *value, GError **error)
+{
+	const json_t *written = json_is_object(value) ? json_object_get(value, "group") : value;
+	bool cancel = false;
+	if (!value || json_is_null(value))
+		return json_null();
+	if (!truth_of(json_object_get(value, "cancel-in-progress"), "cancel-in-progress", false, &cancel, error))
+		return NULL;
+	g_autofree char *group = expr_to_string(written);
+	if (!*group || g_utf8_strlen(group, -1) > CONCURRENCY_CHARACTERS_MAX) {
+		fail(error, ASSAY_ERROR_USER, "'concurrency': the group's name is empty or longer than %d characters",
+		        CONCURRENCY_CHARACTERS_MAX);
+		return NULL;
+	}
+	return json_pack("{s:s,s:b}", "group", group, "cancel_in_progress", cancel);
+}
+
+/* Strategy */
+
+typedef struct Strategy {
+	json_t *combinations; /* of matrix_unfold(), or NULL without a matrix */
+	bool fail_fast;
+	json_int_t max_parallel; /* 0: as many as there are */
+} Strategy;
+
+static bool read_strategy(const Resolver *resolver, Strategy *out, GError **error)
+{
+	g_autoptr(json_t) strategy = evaluate(resolver, "strategy", error);
+	if (!strategy)
+		return false;
+	if (!json_is_null(strategy) && !json_is_object(strategy))
+		return fail(error, ASSAY_ERROR_USER, "'strategy' is not a mapping");
+	const json_t *limit = json_object_get(strategy, "max-parallel");
+	const json_t *matrix = json_object_get(strategy, "matrix");
+	double parallel = limit && !json_is_null(limit) ? expr_to_number(limit) : 0;
+	if (!(parallel >= 0 && parallel < 1e9) || (limit && !json_is_null(limit) && parallel < 1))
+		return fail(error, ASSAY_ERROR_USER, "'max-parallel' is not a number above 0");
+	out->max_parallel = (json_int_t)parallel;
+	if (!truth_of(json_object_get(strategy, "fail-fast"), "fail-fast", true, &out->fail_fast, error))
+		return false;
+	if (!matrix || json_is_null(matrix))
+		return true;
+	out->combinations = matrix_unfold(matrix, error);
+	if (!out->combinations)
+		g_prefix_error(error, "'strategy': ");
+	return out->combinations != NULL;
+}
+
+static json_t *strategy_context(const Strategy *strategy, size_t index, size_t total)
+{
+	json_int_t parallel = strategy->max_parallel > 0 ? strategy->max_parallel : (json_int_t)total;
+	return json_pack("{s:b,s:I,s:I,s:I}", "fail-fast", strategy->fail_fast, "job-index", (json_int_t)index, "job-total",
+	        (json_int_t)total, "max-parallel", parallel);
+}
+
+/* One job */
+
+static json_t *skipped(const Resolver *resolver)
+{
+	g_autofree char *name = plain_name(resolver->group, resolver->definition);
+	Strategy strategy = {.fail_fast = true};
+	return json_pack("{s:s,s:s,s:s,s:b,s:{},s:o,s:[],s:n,s:i,s:b,s:n}", "key", resolver->group, "group",
+	        resolver->group, "name", name, "run", 0, "matrix", "strategy", strategy_context(&strategy, 0, 1),
+	        "runs_on", "environment", "timeout_minutes", TIMEOUT_MINUTES, "continue_on_error", 0, "concurrency");
+}
+
+/** Two combinations may read the same; keys never do. */
+static char *unique_key(const char *group, const char *label, const json_t *before)
+{
+	g_autofree char *wanted = with_label(group, label);
+	char *key = g_strdup(wanted);
+	for (int number = 2;; number++) {
+		size_t i = 0;
+		json_t *job = NULL;
+		bool taken = false;
+		json_array_foreach((json_t *)before, i, job)
+			taken = taken || strcmp(json_get_string(job, "key", ""), key) == 0;
+		if (!taken)
+			return key;
+		g_free(key);
+		key = g_strdup_printf("%s #%d", wanted, number);
+	}
+}
+
+static bool resolve_one(Resolver *resolver, const char *label, json_t *out, GError **error)
+{
+	bool go_on = false;
+	json_int_t minutes = 0;
+	g_autofree char *name = name_of(resolver, label, error);
+	g_autoptr(json_t) runs_on = name ? runs_on_of(resolver, error) : NULL;
+	g_autoptr(json_t) environment = runs_on ? environment_of(resolver, error) : NULL;
+	if (!environment || !timeout_of(resolver, &minutes, error))
+		return false;
+	g_autoptr(json_t) tolerant = evaluate(resolver, "continue-on-error", error);
+	if (!tolerant || !truth_of(tolerant, "continue-on-error", false, &go_on, error))
+		return false;
+	g_autoptr(json_t) written = evaluate(resolver, "concurrency", error);
+	g_autoptr(json_t) concurrency = written ? concurrency_of(written, error) : NULL;
+	if (!concurrency)
+		return false;
+	g_autofree char *key = unique_key(resolver->group, label, out);
+	json_t *matrix = json_object_get(resolver->contexts, "matrix");
+	g_autoptr(json_t) none = json_object();
+	json_array_append_new(out,
+	        json_pack("{s:s,s:s,s:s,s:b,s:O,s:O,s:O,s:O,s:I,s:b,s:O}", "key", key, "group", resolver->group, "name",
+	                name, "run", 1, "matrix", json_is_object(matrix) ? matrix : none, "strategy",
+	                json_object_get(resolver->contexts, "strategy"), "runs_on", runs_on, "environment", environment,
+	                "timeout_minutes", minutes, "continue_on_error", go_on, "concurrency", concurrency));
+	return true;
+}
+
+static bool resolve_all(Resolver *resolver, json_t *out, GError **error)
+{
+	Strategy strategy = {0};
+	if (!read_strategy(resolver, &strategy, error))
+		return false;
+	g_autoptr(json_t) combinations = strategy.combinations;
+	size_t total = combinations ? json_array_size(combinations) : 1;
+	for (size_t i = 0; i < total; i++) {
+		const json_t *one = json_array_get(combinations, i);
+		json_object_set_new(resolver->contexts, "strategy", strategy_context(&strategy, i, total));
+		if (one)
+			json_object_set(resolver->contexts, "matrix", json_object_get(one, "values"));
+		else
+			json_object_set_new(resolver->contexts, "matrix", json_null());
+		if (!resolve_one(resolver, json_get_string(one, "label", ""), out, error))
+			return false;
+	}
+	return true;
+}
+
+static bool resolve(Resolver *resolver, json_t *out, GError **error)
+{
+	ExprScope scope = {.contexts = resolver->contexts, .status = resolver->status};
+	bool run = false;
+	if (!expr_condition(json_get_string(resolver->definition, "if", NULL), &scope, &run, error)) {
+		g_prefix_error(error, "'if': ");
+		return false;
+	}
+	if (run && !resolve_all(resolver, out, error))
+		return false;
+	if (json_array_size(out) == 0)
+		json_array_append_new(out, skipped(resolver));
+	return true;
+}
+
+json_t *planner_resolve(const char *group, const json_t *definition, const json_t *contexts, GError **error)
+{
+	static const char *const names[] = {"github", "needs", "vars", "inputs"};
+	g_autoptr(json_t) own = json_object();
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		json_t *context = json_object_get(contexts, names[i]);
+		json_object_set_new(own, names[i], context ? json_incref(context) : json_object());
+	}
+	Resolver resolver = {.group = group,
+	        .definition = definition,
+	        .contexts = own,
+	        .status = status_of_needs(json_object_get(own, "needs"))};
+	g_autoptr(json_t) out = json_array();
+	if (!resolve(&resolver, out, error)) {
+		g_prefix_error(error, "job '%s': ", group);
+		return NULL;
+	}
+	return g_steal_pointer(&out);
+}
+
+/* The run */
+
+static json_t *needs_array(const WorkflowJob *job)
+{
+	json_t *needs = json_array();
+	for (char **need = job->needs; *need; need++)
+		json_array_append_new(needs, json_string(*need));
+	return needs;
+}
+
+static void mark_needed(const Workflow *workflow, const WorkflowJob *job, GHashTable *wanted)
+{
+	if (!g_hash_table_add(wanted, job->id))
+		return;
+	for (char **need = job->needs; *need; need++)
+		mark_needed(workflow, workflow_find(workflow, *need), wanted);
+}
+
+static bool add_job(json_t *out, const WorkflowJob *job, const json_t *contexts, GError **error)
+{
+	if (job->refusal)
+		return fail(error, ASSAY_ERROR_USER, "%s", job->refusal);
+	if (job->needs[0]) {
+		g_autofree char *name = plain_name(job->id, job->definition);
+		json_array_append_new(out, json_pack("{s:s,s:s,s:s,s:o,s:O}", "key", job->id, "group", job->id, "name", name,
+		                                   "needs", needs_array(job), "definition", job->definition));
+		return true;
+	}
+	g_autoptr(json_t) resolved = planner_resolve(job->id, job->definition, contexts, error);
+	size_t i = 0;
+	json_t *one = NULL;
+	json_array_foreach(resolved, i, one)
+		json_array_append_new(out, json_pack("{s:O,s:s,s:O,s:[],s:O,s:O}", "key", json_object_get(one, "key"), "group",
+		                                   job->id, "name", json_object_get(one, "name"), "needs", "definition",
+		                                   job->definition, "resolved", one));
+	return resolved != NULL;
+}
+
+static json_t *contexts_with_inputs(const Workflow *workflow, const json_t *contexts, GError **error)
+{
+	json_t *out = contexts ? json_copy((json_t *)contexts) : json_object();
+	const json_t *github = json_object_get(contexts, "github");
+	if (strcmp(json_get_string(github, "event_name", ""), "workflow_dispatch") != 0)
+		return out;
+	json_t *inputs = planner_inputs(workflow, json_object_get(contexts, "inputs"), error);
+	if (inputs) {
+		json_object_set_new(out, "inputs", inputs);
+		return out;
+	}
+	json_decref(out);
+	return NULL;
+}
+
+json_t *planner_jobs(const Workflow *workflow, const json_t *contexts, const char *only, GError **error)
+{
+	g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
+	const WorkflowJob *chosen = only ? workflow_find(workflow, only) : NULL;
+	if (only && !chosen) {
+		fail(error, ASSAY_ERROR_USER, "workflow '%s' has no job '%s'", workflow->path, only);
+		return NULL;
+	}
+	if (chosen)
+		mark_needed(workflow, chosen, wanted);
+	g_autoptr(json_t) filled = contexts_with_inputs(workflow, contexts, error);
+	if (!filled)
+		return NULL;
+	g_autoptr(json_t) out = json_array();
+	for (guint i = 0; i < workflow->jobs->len; i++) {
+		const WorkflowJob *job = g_ptr_array_index(workflow->jobs, i);
+		if ((!chosen || g_hash_table_contains(wanted, job->id)) && !add_job(out, job, filled, error))
+			return NULL;
+	}
+	return g_steal_pointer(&out);
+}
+
+char *planner_run_name(const Workflow *workflow, const json_t *contexts, GError **error)
+{
+	if (!workflow->run_name)
+		return g_strdup("");
+	ExprScope scope = {.contexts = contexts};
+	char *name = expr_template_string(workflow->run_name, &scope, error);
+	if (!name)
+		g_prefix_error(error, "'run-name': ");
+	return name;
+}
+
+json_t *planner_concurrency(const Workflow *workflow, const json_t *contexts, GError **error)
+{
+	if (!workflow->concurrency)
+		return json_null();
+	ExprScope scope = {.contexts = contexts};
+	g_autoptr(json_t) value = expr_template_tree(workflow->concurrency, &scope, error);
+	if (!value)
+		g_prefix_error(error, "'concurrency': ");
+	return value ? concurrency_of(value, error) : NULL;
+}
