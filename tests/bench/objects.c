@@ -200,7 +200,7 @@ int main(int argc, char **argv)
 	g_autoptr(Objects) objects = objects_open(store, &error);
 	g_assert_no_error(error);
 	g_usleep(50000);
-	measure(objects, "small", "for i in small/1*/*00.jpg; do head -c 10000 /dev/urandom > $i; done",
+	measure(objects, "small", "for i in small/00/*000.jpg; do head -c 10000 /dev/urandom > $i; done",
 	        (size_t)(files / 1000) * 10000);
 	measure(objects, "large", "for i in 0 1; do dd if=/dev/urandom of=large/$i/data bs=4096 count=1 seek=1000 "
 	                          "conv=notrunc status=none; done", 8192);
