@@ -1,0 +1,54 @@
+#!/bin/bash
+# Every end has its cause and a sentence: exit, signal, timeout, cancel, a killed worker, an invalid file; a job leaves nothing.
+. "$(dirname "$0")/lib.sh"
+agent_start
+repo_new acme/ends
+mkdir -p "$clone/.assay/workflows"
+workflow() { cat >"$clone/.assay/workflows/w.yml"; commit "$RANDOM$RANDOM"; run=$(run_of "$(push)"); }
+cause() { run_json "$run" | jq -r '.jobs[0] | "\(.status) \(.cause)"'; }
+message() { run_json "$run" | jq -r '.jobs[0].message // .message'; }
+one() { printf 'on: push\njobs:\n  a:\n    runs-on: x\n%s\n    steps:\n      - run: |\n%s\n' "${2:-}" "$(sed 's/^/          /' <<<"$1")"; }
+
+workflow < <(one "exit 3"); wait_status "$run" failure
+expect "exit" "failure exit" "$(cause)"; check "$(message)"
+workflow < <(one 'kill -SEGV $$'); wait_status "$run" failure
+expect "signal" "failure signal" "$(cause)"; check "$(message)"
+workflow < <(one 'echo waiting; sleep 600' '    timeout-minutes: 0.03'); wait_status "$run" failure 60
+expect "timeout" "failure timeout" "$(cause)"; check "$(message)"
+workflow < <(one $'trap "" TERM INT\necho deaf\nwhile :; do sleep 1; done'); wait_status "$run" running
+for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep -q deaf && break; sleep 0.1; done
+"$ASSAY" runs cancel "$run"
+wait_status "$run" cancelled 60
+expect "cancel always ends" "cancelled cancelled" "$(cause)"
+status=0; "$ASSAY" runs cancel "$run" 2>"$work/err" || status=$?
+expect "what has ended cannot be cancelled" 3 $status
+
+workflow < <(one $'echo begun\nsleep 600'); wait_status "$run" running
+for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep -q begun && break; sleep 0.1; done
+worker=$(cat "$data"/jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid')
+children() { ps -eo pid=,args= | grep '[s]leep 600' | wc -l; }
+kill -9 "$worker"
+wait_status "$run" failure 30
+expect "a killed worker is the agent's cause" "failure agent" "$(cause)"; check "$(message)"
+for _ in $(seq 50); do [ "$(children)" = 0 ] && break; sleep 0.1; done
+expect "and none of its processes is left" 0 "$(children)"
+
+workflow <<<$'on: push\njobs:\n  a:\n    runs-on: x\n    nonsense: 1'; wait_status "$run" failure
+expect "an invalid file is a failed run" invalid "$(run_json "$run" | jq -r .cause)"; check "$(run_json "$run" | jq -r .message)"
+for _ in $(seq 50); do [ -z "$(ls "$data/jobs")" ] && break; sleep 0.1; done
+expect "no job left its folder" "" "$(ls "$data/jobs")"
+
+# The doors of the intake.
+body='{"ref":"refs/heads/main","repository":{"full_name":"acme/ends"}}'
+code() { curl -sS --noproxy '*' -o "$work/answer" -w '%{http_code}' "$@"; }
+h=(-H 'Content-Type: application/json' -H 'X-GitHub-Event: push')
+expect "a wrong signature" 401 "$(code "$url/webhooks/github" "${h[@]}" -H 'X-GitHub-Delivery: d1' -H 'X-Hub-Signature-256: sha256=00' -d "$body")"
+cp "$work/answer" "$work/first"
+expect "an unknown repo, alike" 401 "$(code "$url/webhooks/github" "${h[@]}" -H 'X-GitHub-Delivery: d1' -H "X-Hub-Signature-256: sha256=$(sign '{"repository":{"full_name":"no/such"}}')" -d '{"repository":{"full_name":"no/such"}}')"
+cmp -s "$work/first" "$work/answer" || { jq -S 'del(.instance)' "$work/first" >"$work/a"; jq -S 'del(.instance)' "$work/answer" >"$work/b"; cmp "$work/a" "$work/b" || die "the two 401 differ"; }
+check "the two answers cannot be told apart"
+head -c 27000000 /dev/zero >"$work/big"
+expect "too large" 413 "$(code "$url/webhooks/github" "${h[@]}" -H 'Expect:' -H 'X-GitHub-Delivery: d1' -H 'X-Hub-Signature-256: sha256=00' --data-binary "@$work/big" 2>/dev/null || :)"
+ping='{"zen":"x","repository":{"full_name":"acme/ends"}}'
+expect "first time" 202 "$(post_github same ping "$ping")"
+expect "again" 200 "$(post_github same ping "$ping")"
