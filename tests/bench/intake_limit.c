@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The limit that durable webhooks are measured against: libmicrohttpd, an HMAC, one SQLite insert, requests parked until
- * one commit for all of them. Nothing else: no routes, no roles, no repos. bench-intake-limit DATABASE SECRET prints its port.
+ * one commit for all of them. Nothing else: no routes, no roles, no repos. bench-intake_limit DATABASE SECRET prints its port.
  */
 #include <glib.h>
 #include <microhttpd.h>

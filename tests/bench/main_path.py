@@ -254,7 +254,7 @@ def bench_posts(agent):
             print(text)
         return float(text.split("Requests/sec:")[1].split()[0])
 
-    limit = os.path.join(BUILD, "tests", "bench-intake-limit")
+    limit = os.path.join(BUILD, "tests", "bench-intake_limit")
     reference = subprocess.Popen([limit, WORK + "/limit.db", SECRET.decode()], stdout=subprocess.PIPE, text=True)
     port = int(reference.stdout.readline())
     ratios = []
