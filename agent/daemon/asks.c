@@ -198,7 +198,8 @@ static json_t *model_register(const Ask *ask, GError **error)
 	json_set(version, "lineage", origin);
 	g_autoptr(json_t) parent = models_get(ask->daemon->store, ask->task->repo, text(ask, "name"), 0, "production", NULL);
 	if (parent)
-		json_set_int(origin, "parent", json_get_int(parent, "version", 0));
+		json_set(origin, "parent", json_pack("{s:s, s:I}", "name", text(ask, "name"), "version",
+		        (json_int_t)json_get_int(parent, "version", 0)));
 	return models_register(ask->daemon->store, ask->task->repo, ask->task->run, ask->task->job, text(ask, "name"),
 	        version, error);
 }

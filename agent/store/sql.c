@@ -242,7 +242,7 @@ bool sql_int(Store *store, Query query, const SqlValue *values, size_t count, in
 		g_propagate_error(error, inner);
 		return false;
 	}
-	if (found)
+	if (found && out)
 		*out = number;
 	if (out_found)
 		*out_found = found;

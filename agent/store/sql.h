@@ -80,7 +80,7 @@ json_t *rows_object(const Rows *rows);
 bool sql_run(Store *store, Query query, const SqlValue *values, size_t count, GError **error);
 bool sql_run_counted(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_changed,
         GError **error);
-/** The first column of the first row; *out_found false and *out untouched when there is none. */
+/** The first column of the first row; *out_found false and *out untouched when there is none. Both may be NULL. */
 bool sql_int(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out, bool *out_found,
         GError **error);
 /** The first row as an object; NULL without an error when there is none. */
