@@ -175,12 +175,27 @@ Store *store_open(const char *path, const uint8_t key[32], GError **error)
 	return g_steal_pointer(&store);
 }
 
+static void forget_statements(Store *store)
+{
+	for (size_t i = 0; i < QUERY_COUNT; i++) {
+		sqlite3_finalize(store->statements[i]);
+		store->statements[i] = NULL;
+	}
+}
+
+void store_trim(Store *store)
+{
+	if (store->depth > 0)
+		return;
+	forget_statements(store);
+	sqlite3_db_release_memory(store->db);
+}
+
 void store_close(Store *store)
 {
 	if (!store)
 		return;
-	for (size_t i = 0; i < QUERY_COUNT; i++)
-		sqlite3_finalize(store->statements[i]);
+	forget_statements(store);
 	sqlite3_close_v2(store->db); /* an open transaction is rolled back */
 	sodium_free(store->key);
 	g_free(store->path);

@@ -28,3 +28,9 @@ bool store_in_transaction(const Store *store);
 
 /** A number that grows with every committed change: what an SSE reader compares to know that it must look. */
 uint64_t store_changes(const Store *store);
+
+/**
+ * Gives back what only makes things faster: cached pages, and statements that are prepared again on their next use
+ * (about 50 µs each). For a moment of quiet; does nothing inside a transaction.
+ */
+void store_trim(Store *store);

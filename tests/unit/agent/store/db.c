@@ -207,6 +207,18 @@ static void a_full_disk_is_said_and_undone_whole(void)
 	test_folder_remove(folder);
 }
 
+static void trimming_gives_memory_back_and_loses_nothing(void)
+{
+	g_autoptr(Store) store = test_store();
+	test_repo(store);
+	for (unsigned i = 0; i < QUERY_COUNT; i++)
+		g_assert_nonnull(sql_prepare(store, (Query)i, NULL));
+	int64_t before = sqlite3_memory_used();
+	store_trim(store);
+	g_assert_cmpint(sqlite3_memory_used(), <, before / 2);
+	g_assert_cmpint(count_repos(store), ==, 1);
+}
+
 static void pages_are_bounded_and_their_keys_checked(void)
 {
 	Page page;
@@ -236,6 +248,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/db/one_rollback_inside_undoes_all", one_rollback_inside_undoes_all);
 	g_test_add_func("/db/a_part_that_fails_leaves_the_rest_usable", a_part_that_fails_leaves_the_rest_usable);
 	g_test_add_func("/db/a_full_disk_is_said_and_undone_whole", a_full_disk_is_said_and_undone_whole);
+	g_test_add_func("/db/trimming_gives_memory_back_and_loses_nothing", trimming_gives_memory_back_and_loses_nothing);
 	g_test_add_func("/db/pages_are_bounded_and_their_keys_checked", pages_are_bounded_and_their_keys_checked);
 	return g_test_run();
 }

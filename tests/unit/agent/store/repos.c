@@ -106,7 +106,7 @@ static void names_and_networks_are_checked(void)
 	assert_fails(repos_put(store, "acme/x", "", NULL, 0, NULL, &id, &error), ASSAY_ERROR_USER);
 	g_autoptr(json_t) settings = test_json("{'network':'open'}");
 	assert_fails(repos_put(store, "acme/x", "u", NULL, 0, settings, &id, &error), ASSAY_ERROR_USER);
-	assert_ok(repos_put(store, "group/sub/x", "u", NULL, 0, NULL, &id, &error));
+	assert_ok(repos_put(store, "group/sub/x", "u", NULL, 0, NULL, NULL, &error));
 }
 
 int main(int argc, char **argv)
