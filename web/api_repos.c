@@ -81,7 +81,8 @@ bool api_repos_put(Request *request, GError **error)
 	Store *store = request->face->store;
 	if (!store_begin(store, error))
 		return false;
-	bool done = repos_put(store, repo, url, secret, secret ? strlen(secret) : 0, settings, NULL, error);
+	int64_t id = 0;
+	bool done = repos_put(store, repo, url, secret, secret ? strlen(secret) : 0, settings, &id, error);
 	return request_finish(request, done, "repo.set", repo, detail, error) &&
 	        reply_json(request, 200, repos_get(store, repo, error));
 }

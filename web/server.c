@@ -39,10 +39,11 @@ typedef struct Listener {
 	struct MHD_Daemon *mhd;
 	GSource *source;
 	bool is_socket;
+	bool must_run; /* a connection was resumed: the library sees that only when it is run */
 } Listener;
 
 typedef struct Exchange {
-	Request request;
+	Request request; /* first: a Request of ours is an Exchange */
 	Listener *listener;
 	size_t body_limit;
 	bool has_head;
@@ -70,14 +71,15 @@ static Server *server;
 
 typedef struct LoopSource {
 	GSource base;
-	struct MHD_Daemon *mhd;
+	Listener *listener;
 	void *tag;
 } LoopSource;
 
 static gboolean loop_prepare(GSource *source, gint *timeout_ms)
 {
+	const Listener *listener = ((LoopSource *)source)->listener;
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-	if (MHD_get_timeout(((LoopSource *)source)->mhd, &wait_ms) != MHD_YES) {
+	if (!listener->must_run && MHD_get_timeout(listener->mhd, &wait_ms) != MHD_YES) {
 		*timeout_ms = -1;
 		return FALSE;
 	}
@@ -96,18 +98,20 @@ static gboolean loop_dispatch(GSource *source, GSourceFunc callback, void *data)
 {
 	(void)callback;
 	(void)data;
-	MHD_run(((LoopSource *)source)->mhd);
+	Listener *listener = ((LoopSource *)source)->listener;
+	listener->must_run = false;
+	MHD_run(listener->mhd);
 	return G_SOURCE_CONTINUE;
 }
 
 static GSourceFuncs loop_functions = {.prepare = loop_prepare, .check = loop_check, .dispatch = loop_dispatch};
 
-static GSource *loop_attach(struct MHD_Daemon *mhd, const char *name)
+static GSource *loop_attach(Listener *listener, const char *name)
 {
 	GSource *source = g_source_new(&loop_functions, sizeof(LoopSource));
 	LoopSource *loop = (LoopSource *)source;
-	loop->mhd = mhd;
-	int fd = MHD_get_daemon_info(mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	loop->listener = listener;
+	int fd = MHD_get_daemon_info(listener->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	loop->tag = g_source_add_unix_fd(source, fd, G_IO_IN);
 	g_source_set_static_name(source, name);
 	g_source_attach(source, NULL);
@@ -164,12 +168,18 @@ static ssize_t read_feed(void *data, uint64_t position, char *buffer, size_t max
 	return 0;
 }
 
+static void resume(Exchange *exchange)
+{
+	MHD_resume_connection(exchange->request.connection);
+	exchange->listener->must_run = true;
+}
+
 static void resume_feed(Exchange *exchange)
 {
 	if (!exchange->is_suspended)
 		return;
 	exchange->is_suspended = false;
-	MHD_resume_connection(exchange->request.connection);
+	resume(exchange);
 }
 
 void feed_wake(Feed *feed)
@@ -438,7 +448,7 @@ bool request_park(Request *request)
 void request_resume(Request *request)
 {
 	request->is_parked = false;
-	MHD_resume_connection(request->connection);
+	resume((Exchange *)request);
 }
 
 /* ---- start and stop ---- */
@@ -473,7 +483,7 @@ static bool start_listener(Listener *listener, int fd, bool is_socket, GError **
 		close(fd);
 		return fail(error, ASSAY_ERROR_SYSTEM, "cannot start the web server: the library refuses; try again");
 	}
-	listener->source = loop_attach(listener->mhd, is_socket ? "web socket" : "web address");
+	listener->source = loop_attach(listener, is_socket ? "web socket" : "web address");
 	return true;
 }
 
