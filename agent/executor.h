@@ -99,3 +99,7 @@ static inline const Executor *executor_find(const char *name)
 			return executors[i];
 	return NULL;
 }
+
+/** The room's two verbs, for the roof (executors/doctor.h): `assay doctor` and `assay exec`; the exit status. */
+int verb_doctor(int argc, char **argv);
+int verb_exec(int argc, char **argv);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Built-in replacements of the actions that everybody uses: one row each. They do what the originals do as far as this
+ * machine can; an input that asks for more is an error that says so.
+ */
+#include <string.h>
+
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "agent/base/spawn.h"
+#include "agent/job/actions.h"
+#include "agent/job/artifacts.h"
+#include "agent/job/checkout.h"
+
+static bool is_true(const json_t *with, const char *name)
+{
+	return g_ascii_strcasecmp(json_get_string(with, name, "false"), "true") == 0;
+}
+
+/* An input that is there and not empty. */
+static const char *given(const json_t *with, const char *name)
+{
+	const char *text = json_get_string(with, name, "");
+	return text[0] ? text : NULL;
+}
+
+/* A path of an input as one below the workspace. */
+static char *below_workspace(const Job *job, const char *path)
+{
+	size_t len = strlen(job->workspace_inside);
+	if (strncmp(path, job->workspace_inside, len) == 0 && (path[len] == '/' || !path[len]))
+		path += len;
+	while (path[0] == '/')
+		path++;
+	return g_strdup(path);
+}
+
+static const ActionInput checkout_inputs[] = {
+        {"repository", NULL, false},
+        {"ref", NULL, false},
+        {"path", NULL, false},
+        {"fetch-depth", "1", false},
+        {"fetch-tags", "false", false},
+        {"clean", "true", false},
+        {"submodules", "false", false},
+        {"lfs", "false", false},
+        {"sparse-checkout", NULL, false},
+        {"filter", NULL, true},
+        {"token", NULL, true},
+        {"ssh-key", NULL, true},
+        {"ssh-known-hosts", NULL, true},
+        {"ssh-strict", NULL, true},
+        {"ssh-user", NULL, true},
+        {"persist-credentials", NULL, true},
+        {"show-progress", NULL, true},
+        {"sparse-checkout-cone-mode", NULL, true},
+        {"set-safe-directory", NULL, true},
+        {"github-server-url", NULL, true},
+        {"allow-unsafe-pr-checkout", NULL, true},
+        {NULL, NULL, false},
+};
+
+static bool run_checkout(Job *job, const json_t *with, GError **error)
+{
+	const char *repository = given(with, "repository");
+	if (repository && g_ascii_strcasecmp(repository, task_repo_name(job->task)) != 0)
+		return fail(error, ASSAY_ERROR_USER,
+		        "actions/checkout: only %s itself can be checked out, not %s; clone it in a 'run' step",
+		        task_repo_name(job->task), repository);
+	static const char *const refused[] = {"submodules", "lfs", "sparse-checkout"};
+	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+		const char *value = json_get_string(with, refused[i], "false");
+		if (value[0] && g_ascii_strcasecmp(value, "false") != 0)
+			return fail(error, ASSAY_ERROR_USER,
+			        "actions/checkout: '%s' cannot be done here; do it with git in a 'run' step", refused[i]);
+	}
+	gint64 depth = 0;
+	if (!g_ascii_string_to_signed(json_get_string(with, "fetch-depth", "1"), 10, 0, G_MAXINT32, &depth, NULL))
+		return fail(error, ASSAY_ERROR_USER, "actions/checkout: 'fetch-depth' is not a number from 0");
+	g_autofree char *path = given(with, "path") ? below_workspace(job, given(with, "path")) : NULL;
+	const CheckoutSpec spec = {.ref = given(with, "ref"),
+	        .path = path && path[0] ? path : NULL,
+	        .depth = (int)depth,
+	        .clean = is_true(with, "clean"),
+	        .tags = is_true(with, "fetch-tags")};
+	return checkout_run(job, &spec, error);
+}
+
+static const ActionInput upload_inputs[] = {
+        {"name", "artifact", false},
+        {"path", NULL, false},
+        {"if-no-files-found", "warn", false},
+        {"include-hidden-files", "false", false},
+        {"retention-days", NULL, true},
+        {"compression-level", NULL, true},
+        {"overwrite", NULL, true},
+        {NULL, NULL, false},
+};
+
+static bool run_upload(Job *job, const json_t *with, GError **error)
+{
+	const ArtifactSpec spec = {.name = json_get_string(with, "name", "artifact"),
+	        .patterns = json_get_string(with, "path", ""),
+	        .hidden = is_true(with, "include-hidden-files")};
+	if (!spec.patterns[0])
+		return fail(error, ASSAY_ERROR_USER, "actions/upload-artifact: input 'path' is required");
+	int64_t files = 0;
+	g_autofree char *digest = NULL;
+	if (!artifacts_put(job, &spec, &files, &digest, error))
+		return false;
+	if (files > 0) {
+		json_set_string(job->step_outputs, "artifact-digest", digest);
+		json_set_string(job->step_outputs, "artifact-id", digest);
+		return true;
+	}
+	const char *otherwise = json_get_string(with, "if-no-files-found", "warn");
+	g_autofree char *message = g_strdup_printf("No files were found with the provided path: %s. No artifacts will be "
+	                                           "uploaded.",
+	        spec.patterns);
+	if (strcmp(otherwise, "error") == 0)
+		return fail(error, ASSAY_ERROR_ABSENT, "%s", message);
+	if (strcmp(otherwise, "warn") == 0)
+		job_annotate(job, "warning", message);
+	return true;
+}
+
+static const ActionInput download_inputs[] = {
+        {"name", NULL, false},
+        {"path", NULL, false},
+        {"pattern", NULL, false},
+        {"merge-multiple", "false", false},
+        {"artifact-ids", NULL, false},
+        {"repository", NULL, false},
+        {"run-id", NULL, false},
+        {"github-token", NULL, true},
+        {NULL, NULL, false},
+};
+
+static bool run_download(Job *job, const json_t *with, GError **error)
+{
+	static const char *const refused[] = {"artifact-ids", "repository", "run-id"};
+	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+		if (given(with, refused[i]))
+			return fail(error, ASSAY_ERROR_USER,
+			        "actions/download-artifact: '%s' is not known here; artifacts come from the same run",
+			        refused[i]);
+	g_autofree char *path = below_workspace(job, json_get_string(with, "path", ""));
+	const char *into = path[0] ? path : ".";
+	if (!artifacts_get(job, given(with, "name"), given(with, "pattern"), into, is_true(with, "merge-multiple"), error))
+		return false;
+	g_autofree char *inside = g_build_filename(job->workspace_inside, path, NULL);
+	json_set_string(job->step_outputs, "download-path", inside);
+	return true;
+}
+
+static const ActionInput cache_inputs[] = {
+        {"path", NULL, false},
+        {"key", NULL, false},
+        {"restore-keys", NULL, false},
+        {"upload-chunk-size", NULL, true},
+        {"enablecrossosarchive", NULL, true},
+        {"fail-on-cache-miss", NULL, false},
+        {"lookup-only", NULL, false},
+        {"save-always", NULL, true},
+        {NULL, NULL, false},
+};
+
+static bool run_cache(Job *job, const json_t *with, GError **error)
+{
+	(void)job;
+	(void)with;
+	return fail(error, ASSAY_ERROR_USER,
+	        "actions/cache: nothing is kept between jobs here yet; remove the step, or keep data with assay/snapshot");
+}
+
+/* Runs `program --version`-like on this machine and gives its first word that looks like a version. */
+static char *version_of(const char *program, const char *const *argv)
+{
+	g_autoptr(GBytes) bytes = NULL;
+	SpawnEnd end = {0};
+	(void)program;
+	if (!spawn_collect(argv, 4096, &bytes, &end, NULL) || end.exit_code != 0)
+		return NULL;
+	gsize len = 0;
+	const char *raw = g_bytes_get_data(bytes, &len);
+	g_autofree char *text = g_strndup(raw ? raw : "", len);
+	const char *at = text;
+	while (*at && !g_ascii_isdigit(*at))
+		at++;
+	return g_strndup(at, strspn(at, "0123456789."));
+}
+
+/* Does "3.11.2" fulfil "3.11", "3.x", ">=3.9", "^20", "lts", "latest"? */
+static bool version_fits(const char *have, const char *want)
+{
+	while (*want == 'v' || *want == '^' || *want == '~' || *want == '=' || g_ascii_isspace(*want))
+		want++;
+	if (g_str_has_prefix(want, "lts") || strcmp(want, "latest") == 0 || strcmp(want, "node") == 0 || strcmp(want, "*") == 0 ||
+	        strcmp(want, "x") == 0)
+		return true;
+	bool at_least = want[0] == '>';
+	if (at_least)
+		want += 1 + (want[1] == '=');
+	while (g_ascii_isspace(*want))
+		want++;
+	g_auto(GStrv) wanted = g_strsplit(want, ".", -1);
+	g_auto(GStrv) there = g_strsplit(have, ".", -1);
+	for (size_t i = 0; wanted[i]; i++) {
+		if (strcmp(wanted[i], "x") == 0 || strcmp(wanted[i], "*") == 0)
+			return true;
+		if (!there[i])
+			return false;
+		guint64 a = g_ascii_strtoull(there[i], NULL, 10);
+		guint64 b = g_ascii_strtoull(wanted[i], NULL, 10);
+		if (a != b)
+			return at_least && a > b;
+	}
+	return true;
+}
+
+/* Finds the program in the system's folders, which sandboxes see, and compares its version with the wish. */
+static bool setup(Job *job, const char *action, const char *what, const char *const *programs, const char *want,
+        GError **error)
+{
+	static const char *const folders[] = {"/usr/local/bin", "/usr/bin"};
+	g_autoptr(GString) seen = g_string_new(NULL);
+	for (size_t folder = 0; folder < G_N_ELEMENTS(folders); folder++) {
+		for (const char *const *program = programs; *program; program++) {
+			g_autofree char *path = g_build_filename(folders[folder], *program, NULL);
+			if (!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
+				continue;
+			const char *const argv[] = {path, "--version", NULL};
+			g_autofree char *have = version_of(path, argv);
+			if (!have || !have[0])
+				continue;
+			if (!want || !want[0] || version_fits(have, want)) {
+				g_autofree char *output = g_strconcat(what, "-version", NULL);
+				g_autofree char *output_path = g_strconcat(what, "-path", NULL);
+				json_set_string(job->step_outputs, output, have);
+				json_set_string(job->step_outputs, output_path, path);
+				joblog_sayf(job->log, "", "%s %s: %s", what, have, path);
+				return true;
+			}
+			g_string_append_printf(seen, "%s%s", seen->len ? ", " : "", have);
+		}
+	}
+	return fail(error, ASSAY_ERROR_USER, "%s: this machine has no %s %s (it has %s); install it, or ask for what is there",
+	        action, what, want ? want : "", seen->len ? seen->str : "none");
+}
+
+/* A wish may be in a file instead: .python-version, .node-version. */
+static char *read_wish(Job *job, const json_t *with, const char *input, const char *file_input, GError **error)
+{
+	if (given(with, input) || !given(with, file_input))
+		return g_strdup(json_get_string(with, input, ""));
+	g_autofree char *path = below_workspace(job, given(with, file_input));
+	autofd int workspace = job_open_workspace(job, error);
+	g_autoptr(GBytes) bytes = workspace < 0 ? NULL : tree_read_file(workspace, path, 4096, error);
+	if (!bytes)
+		return NULL;
+	gsize len = 0;
+	const char *text = g_bytes_get_data(bytes, &len);
+	g_autofree char *all = g_strndup(text ? text : "", len);
+	return g_strstrip(g_strndup(all, strcspn(all, "\n")));
+}
+
+static const ActionInput python_inputs[] = {
+        {"python-version", NULL, false},
+        {"python-version-file", NULL, false},
+        {"architecture", NULL, true},
+        {"check-latest", NULL, true},
+        {"token", NULL, true},
+        {"cache", NULL, true},
+        {"cache-dependency-path", NULL, true},
+        {"update-environment", NULL, true},
+        {"allow-prereleases", NULL, true},
+        {NULL, NULL, false},
+};
+
+static bool run_python(Job *job, const json_t *with, GError **error)
+{
+	static const char *const programs[] = {"python3", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9",
+	        NULL};
+	g_autofree char *want = read_wish(job, with, "python-version", "python-version-file", error);
+	if (!want || !setup(job, "actions/setup-python", "python", programs, want, error))
+		return false;
+	/* The original leaves `python` behind; a folder with that name in front of PATH does the same. */
+	autofd int tool = tree_make_folder(job->work_fd, "_tool/python/bin", job->owner, error);
+	if (tool < 0)
+		return false;
+	const char *path = json_get_string(job->step_outputs, "python-path", "/usr/bin/python3");
+	static const char *const names[] = {"python", "python3"};
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *script = g_strdup_printf("#!/bin/sh\nexec %s \"$@\"\n", path);
+		if (!tree_write_file(tool, names[i], script, strlen(script), 0755, job->owner, error))
+			return false;
+	}
+	g_ptr_array_add(job->paths, g_strconcat(job->place->work_inside, "/_tool/python/bin", NULL));
+	return true;
+}
+
+static const ActionInput node_inputs[] = {
+        {"node-version", NULL, false},
+        {"node-version-file", NULL, false},
+        {"architecture", NULL, true},
+        {"check-latest", NULL, true},
+        {"registry-url", NULL, true},
+        {"scope", NULL, true},
+        {"token", NULL, true},
+        {"cache", NULL, true},
+        {"cache-dependency-path", NULL, true},
+        {"always-auth", NULL, true},
+        {NULL, NULL, false},
+};
+
+static bool run_node(Job *job, const json_t *with, GError **error)
+{
+	static const char *const programs[] = {"node", "nodejs", NULL};
+	g_autofree char *want = read_wish(job, with, "node-version", "node-version-file", error);
+	return want && setup(job, "actions/setup-node", "node", programs, want, error);
+}
+
+const Action actions[] = {
+        {"actions/cache", "refused, by name", cache_inputs, run_cache},
+        {"actions/checkout", "the repository at the run's commit, from the agent's mirror", checkout_inputs, run_checkout},
+        {"actions/download-artifact", "an artifact of the same run", download_inputs, run_download},
+        {"actions/setup-node", "a Node.js that this machine has", node_inputs, run_node},
+        {"actions/setup-python", "a Python that this machine has", python_inputs, run_python},
+        {"actions/upload-artifact", "files of the workspace, kept with the run", upload_inputs, run_upload},
+        {NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tree that expressions see, and the environment that commands get; both are made from the same values, so that
+ * `github.ref` and $GITHUB_REF cannot differ. Order of the environment, the later wins: ours, the workflow's, the
+ * job's, GITHUB_ENV, the step's; GITHUB_* and RUNNER_* are set last, and nobody can change them.
+ */
+#include "agent/job/contexts.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/error.h"
+#include "agent/base/json.h"
+#include "agent/job/files.h"
+
+#define STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+const char *contexts_arch(void)
+{
+#if defined(__x86_64__)
+	return "X64";
+#elif defined(__aarch64__)
+	return "ARM64";
+#elif defined(__arm__)
+	return "ARM";
+#else
+	return "X86";
+#endif
+}
+
+static json_t *copy_or_empty(const json_t *value)
+{
+	return json_is_object(value) ? json_deep_copy(value) : json_object();
+}
+
+static void set_default(json_t *object, const char *key, const char *text)
+{
+	if (!json_object_get(object, key) && text)
+		json_set_string(object, key, text);
+}
+
+static json_t *make_github(Job *job)
+{
+	const json_t *given = json_object_get(json_object_get(job->spec, "contexts"), "github");
+	json_t *github = copy_or_empty(given);
+	const json_t *run = json_object_get(job->spec, "run");
+	const json_t *self = json_object_get(job->spec, "job");
+	const char *repo = task_repo_name(job->task);
+	set_default(github, "repository", repo);
+	const char *slash = strchr(repo, '/');
+	if (slash) {
+		g_autofree char *owner = g_strndup(repo, (size_t)(slash - repo));
+		set_default(github, "repository_owner", owner);
+	}
+	g_autofree char *run_id = g_strdup_printf("%" G_GINT64_FORMAT, json_get_int(run, "id", 0));
+	g_autofree char *run_number = g_strdup_printf("%" G_GINT64_FORMAT, json_get_int(run, "number", 0));
+	g_autofree char *attempt = g_strdup_printf("%" G_GINT64_FORMAT, json_get_int(self, "attempt", 1));
+	json_set_string(github, "run_id", run_id);
+	json_set_string(github, "run_number", run_number);
+	json_set_string(github, "run_attempt", attempt);
+	json_set_string(github, "job", json_get_string(self, "group", ""));
+	json_set_string(github, "workspace", job->workspace_inside);
+	g_autofree char *event_path =
+	        g_strconcat(job->place->work_inside, "/_temp/_github_workflow/event.json", NULL);
+	json_set_string(github, "event_path", event_path);
+	set_default(github, "server_url", json_get_string(job->spec, "server_url", "http://localhost"));
+	set_default(github, "workflow", json_get_string(job->definition, "workflow-name", ""));
+	set_default(github, "retention_days", "90");
+	set_default(github, "secret_source", "Actions");
+	if (job->task->token)
+		json_set_string(github, "token", job->task->token);
+	return github;
+}
+
+static json_t *make_runner(Job *job)
+{
+	char host[256] = "assay";
+	gethostname(host, sizeof host - 1);
+	json_t *runner = json_object();
+	g_autofree char *temp = g_strconcat(job->place->work_inside, "/_temp", NULL);
+	g_autofree char *tools = g_strconcat(job->place->work_inside, "/_tool", NULL);
+	g_autofree char *workspace = g_path_get_dirname(job->workspace_inside);
+	json_set_string(runner, "os", "Linux");
+	json_set_string(runner, "arch", contexts_arch());
+	json_set_string(runner, "name", host);
+	json_set_string(runner, "temp", temp);
+	json_set_string(runner, "tool_cache", tools);
+	json_set_string(runner, "workspace", workspace);
+	json_set_string(runner, "environment", "self-hosted");
+	json_set_string(runner, "debug", "");
+	return runner;
+}
+
+void contexts_fill(Job *job)
+{
+	const json_t *given = json_object_get(job->spec, "contexts");
+	const json_t *resolved = json_object_get(job->spec, "resolved");
+	json_t *tree = json_object();
+	json_set(tree, "github", make_github(job));
+	json_set(tree, "runner", make_runner(job));
+	json_set(tree, "env", json_object());
+	json_set(tree, "vars", copy_or_empty(json_object_get(given, "vars")));
+	json_set(tree, "inputs", copy_or_empty(json_object_get(given, "inputs")));
+	json_set(tree, "needs", copy_or_empty(json_object_get(given, "needs")));
+	const json_t *matrix = json_object_get(given, "matrix");
+	json_set(tree, "matrix", copy_or_empty(matrix ? matrix : json_object_get(resolved, "matrix")));
+	const json_t *strategy = json_object_get(given, "strategy");
+	json_set(tree, "strategy", copy_or_empty(strategy ? strategy : json_object_get(resolved, "strategy")));
+	json_t *secrets = json_deep_copy(job->task->secrets);
+	if (job->task->token)
+		json_set_string(secrets, "GITHUB_TOKEN", job->task->token);
+	json_set(tree, "secrets", secrets);
+	json_set(tree, "steps", json_object());
+	json_t *self = json_object();
+	json_set_string(self, "status", "success");
+	json_set(self, "container", json_object());
+	json_set(self, "services", json_object());
+	json_set(tree, "job", self);
+	job->contexts = tree;
+}
+
+static char *hash_files(void *data, const char *const *patterns, size_t count, GError **error)
+{
+	Job *job = data;
+	autofd int workspace = job_open_workspace(job, error);
+	return workspace < 0 ? NULL : files_hash(workspace, patterns, count, error);
+}
+
+ExprScope contexts_scope(Job *job)
+{
+	ExprStatus status = EXPR_STATUS_SUCCESS;
+	if (job->state == RUN_FAILURE)
+		status = EXPR_STATUS_FAILURE;
+	else if (job->state == RUN_CANCELLED)
+		status = EXPR_STATUS_CANCELLED;
+	return (ExprScope){.contexts = job->contexts, .status = status, .hash_files = hash_files, .data = job};
+}
+
+char *contexts_string(Job *job, const json_t *value, GError **error)
+{
+	if (!json_is_string(value))
+		return expr_to_string(value);
+	ExprScope scope = contexts_scope(job);
+	scope.status = EXPR_STATUS_NONE;
+	return expr_template_string(json_string_value(value), &scope, error);
+}
+
+json_t *contexts_strings(Job *job, const json_t *tree, GError **error)
+{
+	g_autoptr(json_t) out = json_object();
+	g_autoptr(json_t) whole = NULL;
+	if (json_is_string(tree)) { /* env: ${{ fromJSON(…) }} */
+		ExprScope scope = contexts_scope(job);
+		scope.status = EXPR_STATUS_NONE;
+		whole = expr_template(json_string_value(tree), &scope, error);
+		if (!whole)
+			return NULL;
+		tree = whole;
+	}
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)(uintptr_t)tree, key, value) {
+		g_autofree char *text = contexts_string(job, value, error);
+		if (!text) {
+			g_prefix_error(error, "'%s': ", key);
+			return NULL;
+		}
+		json_set_string(out, key, text);
+	}
+	return g_steal_pointer(&out);
+}
+
+void contexts_set_env(Job *job, const json_t *more)
+{
+	json_t *env = json_copy(job->env);
+	if (more)
+		json_object_update(env, (json_t *)(uintptr_t)more);
+	json_set(job->contexts, "env", env);
+}
+
+bool contexts_fill_env(Job *job, GError **error)
+{
+	static const char *const layers[] = {"workflow-env", "env"};
+	job->env = json_object();
+	for (size_t i = 0; i < G_N_ELEMENTS(layers); i++) {
+		g_autoptr(json_t) layer = contexts_strings(job, json_object_get(job->definition, layers[i]), error);
+		if (!layer) {
+			g_prefix_error(error, "env: ");
+			return false;
+		}
+		json_object_update(job->env, layer);
+		contexts_set_env(job, NULL);
+	}
+	return true;
+}
+
+static const char *const github_variables[] = {"action", "action_path", "action_ref", "action_repository", "actor",
+        "actor_id", "api_url", "base_ref", "event_name", "event_path", "graphql_url", "head_ref", "job", "ref",
+        "ref_name", "ref_protected", "ref_type", "repository", "repository_id", "repository_owner",
+        "repository_owner_id", "retention_days", "run_attempt", "run_id", "run_number", "server_url", "sha",
+        "triggering_actor", "workflow", "workflow_ref", "workflow_sha", "workspace"};
+
+static const char *const runner_variables[] = {"arch", "environment", "name", "os", "temp", "tool_cache", "workspace"};
+
+static void set_variables(json_t *env, const json_t *context, const char *prefix, const char *const *names,
+        size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const json_t *value = json_object_get(context, names[i]);
+		g_autofree char *upper = g_ascii_strup(names[i], -1);
+		g_autofree char *name = g_strconcat(prefix, upper, NULL);
+		g_autofree char *text = expr_to_string(value);
+		if (value)
+			json_set_string(env, name, text);
+	}
+}
+
+/* What a command has before the workflow says anything. */
+static json_t *base_environment(Job *job)
+{
+	json_t *env = json_object();
+	const bool on_host = strcmp(job->executor->name, "host") == 0;
+	static const char *const from_host[] = {"PATH", "USER", "LOGNAME", "TZ"};
+	json_set_string(env, "PATH", STANDARD_PATH);
+	json_set_string(env, "LANG", "C.UTF-8");
+	for (size_t i = 0; on_host && i < G_N_ELEMENTS(from_host); i++)
+		if (g_getenv(from_host[i]))
+			json_set_string(env, from_host[i], g_getenv(from_host[i]));
+	if (!on_host) {
+		json_set_string(env, "USER", "runner");
+		json_set_string(env, "LOGNAME", "runner");
+	}
+	json_set_string(env, "HOME", job->place->home_inside);
+	json_set_string(env, "CI", "true");
+	return env;
+}
+
+char **contexts_environment(Job *job, const char *const *extra)
+{
+	g_autoptr(json_t) env = base_environment(job);
+	json_object_update(env, job->env);
+	if (job->step_env)
+		json_object_update(env, job->step_env);
+	for (; extra && *extra; extra++) {
+		const char *equals = strchr(*extra, '=');
+		if (!equals || equals == *extra)
+			continue;
+		g_autofree char *name = g_strndup(*extra, (size_t)(equals - *extra));
+		json_set_string(env, name, equals + 1);
+	}
+	set_variables(env, json_object_get(job->contexts, "github"), "GITHUB_", github_variables,
+	        G_N_ELEMENTS(github_variables));
+	set_variables(env, json_object_get(job->contexts, "runner"), "RUNNER_", runner_variables,
+	        G_N_ELEMENTS(runner_variables));
+	json_set_string(env, "GITHUB_ACTIONS", "true");
+	json_set_string(env, "ASSAY", "true");
+	static const struct {
+		const char *variable;
+		const char *file;
+	} files[] = {{"GITHUB_ENV", "set_env"}, {"GITHUB_OUTPUT", "set_output"}, {"GITHUB_PATH", "add_path"},
+	        {"GITHUB_STATE", "save_state"}, {"GITHUB_STEP_SUMMARY", "step_summary"}};
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_strdup_printf("%s/_temp/_runner_file_commands/%s_%d",
+		        job->place->work_inside, files[i].file, job->step);
+		json_set_string(env, files[i].variable, path);
+	}
+	if (job->paths->len > 0) {
+		g_autoptr(GString) path = g_string_new(NULL);
+		for (guint i = job->paths->len; i > 0; i--)
+			g_string_append_printf(path, "%s:", (const char *)job->paths->pdata[i - 1]);
+		g_string_append(path, json_get_string(env, "PATH", STANDARD_PATH));
+		json_set_string(env, "PATH", path->str);
+	}
+	GPtrArray *lines = g_ptr_array_new();
+	const char *name;
+	json_t *value;
+	json_object_foreach(env, name, value) {
+		/* A name with '=' would be another variable; a NUL would cut the value. */
+		if (name[0] && !strchr(name, '='))
+			g_ptr_array_add(lines, g_strconcat(name, "=", json_string_value(value), NULL));
+	}
+	g_ptr_array_add(lines, NULL);
+	return (char **)g_ptr_array_free(lines, FALSE);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libgit2's start and its errors. */
+#include "agent/job/git.h"
+
+#include "agent/base/error.h"
+
+void git_begin(void)
+{
+	static bool begun;
+	if (begun)
+		return;
+	begun = true;
+	git_libgit2_init();
+	git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+	static const git_config_level_t levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
+	        GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
+	for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
+		git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
+	git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, "/etc/ssl/certs/ca-certificates.crt", NULL);
+}
+
+static AssayError code_of(int code)
+{
+	if (code == GIT_ENOTFOUND)
+		return ASSAY_ERROR_ABSENT;
+	if (code == GIT_EAUTH || code == GIT_ECERTIFICATE)
+		return ASSAY_ERROR_DENIED;
+	const git_error *last = git_error_last();
+	if (last && (last->klass == GIT_ERROR_NET || last->klass == GIT_ERROR_SSL || last->klass == GIT_ERROR_SSH ||
+	                    last->klass == GIT_ERROR_HTTP))
+		return ASSAY_ERROR_REMOTE;
+	return ASSAY_ERROR_SYSTEM;
+}
+
+bool git_fail(GError **error, int code, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	g_autofree char *what = g_strdup_vprintf(format, args);
+	va_end(args);
+	const git_error *last = git_error_last();
+	return fail(error, code_of(code), "%s: %s", what, last && last->message ? last->message : "git failed");
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job from job.json to its last event: the log, the place, the contexts, the steps, the outputs. When it ends, nothing
+ * of it runs any more, whatever went wrong on the way.
+ */
+#include "agent/job/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "agent/job/confine.h"
+#include "agent/job/contexts.h"
+#include "agent/job/steps.h"
+
+#define OUTPUT_BYTES_MAX (512 * 1024)
+
+int64_t job_deadline(const Job *job)
+{
+	if (job->deadline_us && job->step_deadline_us)
+		return MIN(job->deadline_us, job->step_deadline_us);
+	return MAX(job->deadline_us, job->step_deadline_us);
+}
+
+int job_open_workspace(Job *job, GError **error)
+{
+	return tree_make_folder(job->work_fd, job->workspace, job->owner, error);
+}
+
+/* Opens work/ and home/ in the task's folder and gives them to the job's user. */
+static bool make_folders(Job *job, GError **error)
+{
+	job->work_fd = tree_make_folder(job->task->folder_fd, "work", job->owner, error);
+	autofd int home = tree_make_folder(job->task->folder_fd, "home", job->owner, error);
+	if (job->work_fd < 0 || home < 0)
+		return false;
+	static const char *const inner[] = {"_temp", "_actions", "_tool", "_temp/_github_workflow"};
+	for (size_t i = 0; i < G_N_ELEMENTS(inner); i++) {
+		autofd int fd = tree_make_folder(job->work_fd, inner[i], job->owner, error);
+		if (fd < 0)
+			return false;
+	}
+	const char *repo = task_repo_name(job->task);
+	const char *slash = strrchr(repo, '/');
+	const char *name = slash ? slash + 1 : repo;
+	if (!name[0] || name[0] == '.')
+		name = "repo";
+	job->workspace = g_strdup_printf("%s/%s", name, name);
+	job->workspace_path = g_build_filename(job->task->folder, "work", job->workspace, NULL);
+	autofd int workspace = job_open_workspace(job, error);
+	return workspace >= 0;
+}
+
+static PlaceNetwork network_of(const json_t *spec)
+{
+	const char *word = json_get_string(spec, "network", "none");
+	if (strcmp(word, "full") == 0)
+		return PLACE_NETWORK_FULL;
+	return strcmp(word, "loopback") == 0 ? PLACE_NETWORK_LOOPBACK : PLACE_NETWORK_NONE;
+}
+
+static bool open_place(Job *job, GError **error)
+{
+	const char *name = json_get_string(job->spec, "executor", "sandbox");
+	job->executor = executor_find(name);
+	if (!job->executor)
+		return fail(error, ASSAY_ERROR_USER, "executor '%s' is not known; see 'assay doctor'", name);
+	const json_t *limits = json_object_get(job->spec, "limits");
+	const json_t *given = json_object_get(job->spec, "mounts");
+	size_t count = json_array_size(given);
+	g_autofree PlaceMount *mounts = g_new0(PlaceMount, count + 1);
+	for (size_t i = 0; i < count; i++) {
+		const json_t *mount = json_array_get(given, i);
+		mounts[i] = (PlaceMount){.source = json_get_string(mount, "source", ""),
+		        .target = json_get_string(mount, "target", ""),
+		        .writable = json_get_bool(mount, "writable", false)};
+	}
+	g_autofree char *work = g_build_filename(job->task->folder, "work", NULL);
+	g_autofree char *home = g_build_filename(job->task->folder, "home", NULL);
+	const PlaceSpec spec = {.work_folder = work,
+	        .home_folder = home,
+	        .mounts = mounts,
+	        .mounts_len = count,
+	        .network = network_of(job->spec),
+	        .uid = job->owner.uid,
+	        .gid = job->owner.gid,
+	        .memory_bytes = json_get_int(limits, "memory_bytes", 0),
+	        .processes = json_get_int(limits, "processes", 0),
+	        .file_bytes = json_get_int(limits, "file_bytes", 0),
+	        .cpus = json_get_real(limits, "cpus", 0),
+	        .hostname = "assay"};
+	mode_t ours = umask(022);
+	bool opened = job->executor->open(&spec, &job->place, error);
+	umask(ours);
+	if (!opened)
+		return false;
+	json_t *event = task_event(EVENT_ISOLATION);
+	json_set_string(event, "executor", name);
+	json_set_string(event, "level", job->place->isolation);
+	json_t *missing = json_array();
+	for (guint i = 0; job->place->missing && i < job->place->missing->len; i++)
+		json_array_append_new(missing, json_string(job->place->missing->pdata[i]));
+	json_set(event, "missing", missing);
+	job->workspace_inside = g_strconcat(job->place->work_inside, "/", job->workspace, NULL);
+	return task_emit(job->task, event, error);
+}
+
+static bool write_event_file(Job *job, GError **error)
+{
+	const json_t *github = json_object_get(job->contexts, "github");
+	const json_t *event = json_object_get(github, "event");
+	char *raw = json_dumps(event, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	g_autofree char *text = g_strdup(raw ? raw : "{}");
+	free(raw);
+	autofd int folder = tree_make_folder(job->work_fd, "_temp/_github_workflow", job->owner, error);
+	return folder >= 0 && tree_write_file(folder, "event.json", text, strlen(text), 0644, job->owner, error);
+}
+
+/* `assay run`: the job starts in a copy of the working tree. */
+static bool copy_local(Job *job, GError **error)
+{
+	const char *local = json_get_string(job->spec, "local", NULL);
+	if (!local)
+		return true;
+	autofd int from = open(local, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from < 0)
+		return fail_errno(error, errno, "cannot open %s", local);
+	autofd int workspace = job_open_workspace(job, error);
+	return workspace >= 0 &&
+	       tree_copy(from, workspace, json_get_string(job->spec, "data", NULL), job->owner, error);
+}
+
+/* What the definition asks for and this worker cannot give is refused before anything runs. */
+static bool check_definition(const Job *job, GError **error)
+{
+	const json_t *container = json_object_get(job->definition, "container");
+	const json_t *services = json_object_get(job->definition, "services");
+	if (container && !json_is_null(container) && !(json_is_string(container) && json_string_length(container) == 0))
+		return fail(error, ASSAY_ERROR_USER,
+		        "the job asks for a container image, and no executor here can run one; remove 'container'");
+	if (json_object_size(services) > 0)
+		return fail(error, ASSAY_ERROR_USER,
+		        "the job asks for services, and no executor here can run container images; remove 'services'");
+	if (json_array_size(json_object_get(job->definition, "steps")) == 0)
+		return fail(error, ASSAY_ERROR_USER, "the job has no steps");
+	return true;
+}
+
+static bool open_job(Job *job, GError **error)
+{
+	const json_t *limits = json_object_get(job->spec, "limits");
+	const char *log_path = json_get_string(job->spec, "log", NULL);
+	job->owner.uid = (uid_t)json_get_int(job->spec, "uid", 0);
+	job->owner.gid = (gid_t)json_get_int(job->spec, "gid", (int64_t)job->owner.uid);
+	job->owner.change = geteuid() == 0 && job->owner.uid != 0;
+	if (!log_path)
+		return fail(error, ASSAY_ERROR_USER, "job.json: 'log' is missing");
+	job->log = joblog_open(log_path, job->task->mask, json_get_int(limits, "log_bytes", 0), error);
+	if (!job->log || !check_definition(job, error) || !make_folders(job, error) || !open_place(job, error))
+		return false;
+	/* The host executor may run programs that need set-user-ID, and an admin has chosen it for that. */
+	confine_before_strangers(strcmp(job->executor->name, "host") == 0);
+	contexts_fill(job);
+	if (!write_event_file(job, error) || !copy_local(job, error))
+		return false;
+	return contexts_fill_env(job, error);
+}
+
+/* The job's `outputs`; one with a secret in it is left out, since others would read it unmasked. */
+static bool emit_outputs(Job *job, GError **error)
+{
+	const json_t *declared = json_object_get(job->definition, "outputs");
+	g_autoptr(json_t) outputs = json_object();
+	size_t bytes = 0;
+	const char *name;
+	json_t *value;
+	contexts_set_env(job, NULL);
+	json_object_foreach((json_t *)(uintptr_t)declared, name, value) {
+		g_autofree char *text = contexts_string(job, value, error);
+		if (!text) {
+			g_prefix_error(error, "output '%s': ", name);
+			return false;
+		}
+		bytes += strlen(text);
+		if (bytes > OUTPUT_BYTES_MAX)
+			return fail(error, ASSAY_ERROR_USER, "the job's outputs have more than %d bytes; use an artifact",
+			        OUTPUT_BYTES_MAX);
+		if (mask_finds(job->task->mask, text)) {
+			g_autofree char *message =
+			        g_strdup_printf("output '%s' holds a secret and is not passed on", name);
+			job_annotate(job, "warning", message);
+			continue;
+		}
+		json_set_string(outputs, name, text);
+	}
+	if (json_object_size(outputs) == 0)
+		return true;
+	json_t *event = task_event(EVENT_OUTPUTS);
+	json_set(event, "outputs", g_steal_pointer(&outputs));
+	return task_emit(job->task, event, error);
+}
+
+static void close_job(Job *job)
+{
+	if (job->place)
+		job->executor->close(job->place);
+	joblog_close(job->log);
+	json_decref(job->definition);
+	json_decref(job->contexts);
+	json_decref(job->env);
+	json_decref(job->step_outputs);
+	json_decref(job->step_state);
+	json_decref(job->step_env);
+	g_ptr_array_unref(job->paths);
+	g_ptr_array_unref(job->posts);
+	g_free(job->workspace);
+	g_free(job->workspace_path);
+	g_free(job->workspace_inside);
+	g_free(job->stop_token);
+	autofd_close(&job->work_fd);
+}
+
+static void post_free(gpointer data)
+{
+	JobPost *post = data;
+	g_free(post->name);
+	json_decref(post->with);
+	json_decref(post->state);
+	g_free(post);
+}
+
+/* What the job's state, a time limit and the disk make of its end. */
+static void settle_end(Job *job, TaskEnd *end)
+{
+	g_autoptr(GError) error = NULL;
+	if (!joblog_flush(job->log, &error)) {
+		task_end_fail(end, CAUSE_DISK, g_strdup(error->message));
+	} else if (job->timed_out) {
+		task_end_fail(end, CAUSE_TIMEOUT, g_strdup("the job ran longer than its time limit"));
+	} else if (job->state == RUN_CANCELLED) {
+		task_end_fail(end, CAUSE_CANCELLED, g_strdup("the job was cancelled"));
+		end->status = "cancelled";
+	} else if (job->state == RUN_RUNNING) {
+		end->status = "success";
+	}
+}
+
+void job_run(Task *task, TaskEnd *end)
+{
+	Job job = {.task = task, .spec = task->spec, .end = end, .work_fd = -1, .state = RUN_RUNNING};
+	g_autoptr(GError) error = NULL;
+	const json_t *definition = json_object_get(task->spec, "definition");
+	job.definition = json_is_object(definition) ? json_deep_copy(definition) : json_object();
+	job.paths = g_ptr_array_new_with_free_func(g_free);
+	job.posts = g_ptr_array_new_with_free_func(post_free);
+	int64_t limit = json_get_int(json_object_get(task->spec, "limits"), "timeout_us", 0);
+	if (limit > 0)
+		job.deadline_us = monotonic_us() + limit;
+	bool good = open_job(&job, &error);
+	if (good) {
+		steps_run(&job);
+		good = emit_outputs(&job, &error);
+	}
+	if (!good) {
+		const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_AGENT;
+		if (job.log)
+			joblog_say(job.log, "##[error]", error->message);
+		task_end_fail(end, task_cause_of(task, error, otherwise), g_strdup(error->message));
+		if (job.state == RUN_RUNNING)
+			job.state = RUN_FAILURE;
+	}
+	if (job.log)
+		settle_end(&job, end);
+	close_job(&job);
+}

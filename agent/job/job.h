@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One job under way: what its steps share. job.c opens and closes it, steps.c walks through it, builtin.c, actions.c
+ * and mlsteps.c do single steps in it.
+ */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/executor.h"
+#include "agent/job/log.h"
+#include "agent/job/task.h"
+#include "agent/job/tree.h"
+#include "agent/model/run.h"
+
+/** How a step ended, before `continue-on-error` is looked at. */
+typedef struct StepResult {
+	RunState state;
+	const char *cause; /* static; NULL for a success */
+	char *message;     /* one sentence */
+	int exit_code;     /* -1: it has none */
+	int64_t cpu_us;    /* -1: unknown */
+	int64_t memory_peak_bytes;
+} StepResult;
+
+void step_result_clear(StepResult *result);
+/** Sets a failure; takes message. */
+void step_result_fail(StepResult *result, const char *cause, char *message);
+
+typedef struct Job Job;
+
+/** What runs after all steps, for an action that asked for it. */
+typedef struct JobPost {
+	char *name;
+	json_t *with;
+	json_t *state; /* what the step saved */
+	void (*run)(Job *job, struct JobPost *post, StepResult *out);
+} JobPost;
+
+struct Job {
+	Task *task;
+	const json_t *spec;       /* job.json, borrowed */
+	json_t *definition;
+	json_t *contexts;         /* what expressions see */
+	json_t *env;              /* object of strings: workflow, job, GITHUB_ENV */
+	GPtrArray *paths;         /* char *: GITHUB_PATH, the newest last */
+	GPtrArray *posts;         /* JobPost * */
+	JobLog *log;
+	const Executor *executor;
+	Place *place;
+	TreeOwner owner;
+	int work_fd;
+	char *workspace;          /* below work/: "digits/digits" */
+	char *workspace_path;     /* the same on this side, absolute */
+	char *workspace_inside;   /* and as steps see it */
+	RunState state;           /* RUNNING while all is well, then FAILURE or CANCELLED */
+	TaskEnd *end;             /* the first failure of a step is kept here */
+	int64_t deadline_us;      /* on the clock that never jumps; 0: none */
+	bool timed_out;           /* the job itself */
+	int64_t asked;            /* the number of the last ask */
+	int64_t answers_offset;
+
+	/* of the step under way */
+	int step;                 /* its number */
+	int64_t step_deadline_us;
+	json_t *step_outputs;     /* object */
+	json_t *step_state;       /* object: what save-state said */
+	json_t *step_env;         /* object: the step's own env, evaluated */
+	char *stop_token;         /* commands are text until this one comes */
+	int annotations;          /* so far */
+};
+
+/** Does the whole job: place, steps, outputs. */
+void job_run(Task *task, TaskEnd *end);
+
+/** The nearest of the deadlines that hold now; 0: none. */
+int64_t job_deadline(const Job *job);
+/** The workspace as a descriptor, made when it is not there; -1 on error. */
+int job_open_workspace(Job *job, GError **error);
+/** An annotation, in the events and as a line of the log. */
+void job_annotate(Job *job, const char *level, const char *message);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Secrets out of text: every secret, and the usual ways it is written (per line, base64, URL, JSON, quoted, hex), is
+ * found in one pass (Aho-Corasick) and becomes `***`, also where it is cut by the end of a read.
+ */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct Mask Mask;
+
+Mask *mask_new(void);
+void mask_free(Mask *mask);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Mask, mask_free)
+
+/**
+ * Adds a secret and its variants; an empty one is passed over. Streams that are under way see it from their next
+ * byte on.
+ */
+void mask_add(Mask *mask, const char *secret, size_t len);
+bool mask_is_empty(const Mask *mask);
+
+/** A copy of the text without secrets; the caller's. */
+char *mask_text(Mask *mask, const char *text);
+/** Does the text hold a secret? */
+bool mask_finds(Mask *mask, const char *text);
+/** A new tree, without secrets in its strings; keys stay. */
+json_t *mask_json(Mask *mask, const json_t *value);
+
+/** Masking of bytes that come in pieces. */
+typedef struct MaskStream MaskStream;
+MaskStream *mask_stream_new(Mask *mask);
+void mask_stream_free(MaskStream *stream);
+/** Appends to `out` what is decided; what may be the begin of a secret is held back. */
+void mask_stream_feed(MaskStream *stream, const char *bytes, size_t len, GByteArray *out);
+/** Nothing follows: appends what was held back. */
+void mask_stream_end(MaskStream *stream, GByteArray *out);

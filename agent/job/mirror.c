@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mirrors. Many workers may want the same one: who fetches holds a lock beside it, and looks again once it has the
+ * lock. Readers need none, since git's packs and refs are replaced by rename. A mirror is a cache: what is broken in it
+ * can be thrown away.
+ */
+#include "agent/job/mirror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "agent/base/autoptr.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+
+#define CREDENTIAL_TRIES 3
+
+typedef struct Fetch {
+	Task *task;
+	int tries;
+} Fetch;
+
+static int give_credential(git_credential **out, const char *url, const char *user, unsigned int allowed, void *data)
+{
+	Fetch *fetch = data;
+	const json_t *repo = task_repo(fetch->task);
+	(void)url;
+	if (fetch->tries++ >= CREDENTIAL_TRIES)
+		return GIT_EAUTH;
+	const char *name = json_get_string(repo, "user", user ? user : "git");
+	if ((allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT) && fetch->task->token)
+		return git_credential_userpass_plaintext_new(out, json_get_string(repo, "user", "x-access-token"),
+		        fetch->task->token);
+	if (allowed & GIT_CREDENTIAL_SSH_KEY) {
+		const char *key = json_get_string(repo, "ssh_key", NULL);
+		if (key)
+			return git_credential_ssh_key_new(out, name, NULL, key, "");
+		return git_credential_ssh_key_from_agent(out, name);
+	}
+	if (allowed & GIT_CREDENTIAL_USERNAME)
+		return git_credential_username_new(out, name);
+	return GIT_EAUTH;
+}
+
+static int watch_transfer(const git_indexer_progress *progress, void *data)
+{
+	Fetch *fetch = data;
+	(void)progress;
+	return task_is_cancelled(fetch->task) ? GIT_EUSER : 0;
+}
+
+static void add_spec(GPtrArray *specs, const char *name)
+{
+	g_ptr_array_add(specs, g_strdup_printf("+%s:%s", name, name));
+}
+
+static bool fetch_all(Task *task, git_repository *repo, const char *ref, GError **error)
+{
+	const char *url = json_get_string(task_repo(task), "url", NULL);
+	if (!url)
+		return fail(error, ASSAY_ERROR_USER, "job.json: the repo has no url");
+	g_autoptr(git_remote) remote = NULL;
+	int code = git_remote_create_anonymous(&remote, repo, url);
+	if (code < 0)
+		return git_fail(error, code, "cannot use %s", url);
+	Fetch fetch = {.task = task};
+	git_fetch_options options;
+	git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
+	options.callbacks.credentials = give_credential;
+	options.callbacks.transfer_progress = watch_transfer;
+	options.callbacks.payload = &fetch;
+	options.prune = GIT_FETCH_PRUNE;
+	options.update_fetchhead = 0;
+	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE; /* the refspec names them */
+	options.proxy_opts.type = GIT_PROXY_AUTO;
+	g_autoptr(GPtrArray) specs = g_ptr_array_new_with_free_func(g_free);
+	add_spec(specs, "refs/heads/*");
+	add_spec(specs, "refs/tags/*");
+	if (ref && g_str_has_prefix(ref, "refs/") && !g_str_has_prefix(ref, "refs/heads/") &&
+	        !g_str_has_prefix(ref, "refs/tags/") && git_reference_is_valid_name(ref)) {
+		g_autofree char *folder = g_path_get_dirname(ref); /* refs/pull/7: head and merge */
+		g_autofree char *all = g_strconcat(folder, "/*", NULL);
+		add_spec(specs, strcmp(folder, "refs") == 0 ? ref : all);
+	}
+	const git_strarray names = {(char **)specs->pdata, specs->len};
+	code = git_remote_connect(remote, GIT_DIRECTION_FETCH, &options.callbacks, &options.proxy_opts, NULL);
+	if (code == 0) {
+		git_buf branch = {0};
+		if (git_remote_default_branch(&branch, remote) == 0)
+			git_repository_set_head(repo, branch.ptr);
+		git_buf_dispose(&branch);
+		code = git_remote_fetch(remote, &names, &options, NULL);
+	}
+	if (code == GIT_EUSER)
+		return fail(error, ASSAY_ERROR_BUSY, "cancelled while fetching %s", url);
+	return code >= 0 || git_fail(error, code, "cannot fetch %s", url);
+}
+
+/* The commit that an object is or points at. */
+static bool peel(git_repository *repo, const git_oid *id, git_oid *out)
+{
+	g_autoptr(git_object) object = NULL;
+	g_autoptr(git_object) commit = NULL;
+	if (git_object_lookup(&object, repo, id, GIT_OBJECT_ANY) < 0 ||
+	        git_object_peel(&commit, object, GIT_OBJECT_COMMIT) < 0)
+		return false;
+	*out = *git_object_id(commit);
+	return true;
+}
+
+/* Looks for the commit in what the mirror has. */
+static bool find(Task *task, git_repository *repo, MirrorWish wish, git_oid *out_id, char **out_ref)
+{
+	git_oid id;
+	if (wish.sha)
+		return git_oid_fromstr(&id, wish.sha) == 0 && peel(repo, &id, out_id);
+	const char *name = wish.ref ? wish.ref : json_get_string(task_repo(task), "default_branch", NULL);
+	g_autoptr(git_reference) ref = NULL;
+	int code = name ? git_reference_dwim(&ref, repo, name) : git_repository_head(&ref, repo);
+	if (code < 0 || git_reference_name_to_id(&id, repo, git_reference_name(ref)) < 0 || !peel(repo, &id, out_id))
+		return false;
+	if (out_ref)
+		*out_ref = g_strdup(git_reference_name(ref));
+	return true;
+}
+
+static int lock(const char *mirror, GError **error)
+{
+	g_autofree char *path = g_strconcat(mirror, ".lock", NULL);
+	g_autofree char *folder = g_path_get_dirname(path);
+	if (!fd_make_folder(folder, 0700, error))
+		return -1;
+	autofd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		fail_errno(error, errno, "cannot open %s", path);
+		return -1;
+	}
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR) {
+			fail_errno(error, errno, "cannot lock %s", path);
+			return -1;
+		}
+	return fd_steal(&fd);
+}
+
+git_repository *mirror_open(Task *task, MirrorWish wish, git_oid *out_id, char **out_ref, GError **error)
+{
+	const char *path = json_get_string(task_repo(task), "mirror", NULL);
+	if (!path) {
+		fail(error, ASSAY_ERROR_USER, "job.json: the repo has no mirror");
+		return NULL;
+	}
+	git_begin();
+	g_autoptr(git_repository) repo = NULL;
+	/* A commit that is there needs no look at the remote; a tip may have moved. */
+	if (wish.sha && git_repository_open_bare(&repo, path) == 0 && find(task, repo, wish, out_id, out_ref))
+		return g_steal_pointer(&repo);
+	autofd int held = lock(path, error);
+	if (held < 0)
+		return NULL;
+	int code = repo ? 0 : git_repository_open_bare(&repo, path);
+	if (code < 0)
+		code = git_repository_init(&repo, path, 1);
+	if (code < 0) {
+		git_fail(error, code, "cannot make the mirror %s", path);
+		return NULL;
+	}
+	if (wish.sha && find(task, repo, wish, out_id, out_ref))
+		return g_steal_pointer(&repo);
+	if (!fetch_all(task, repo, wish.ref, error))
+		return NULL;
+	if (find(task, repo, wish, out_id, out_ref))
+		return g_steal_pointer(&repo);
+	const char *url = json_get_string(task_repo(task), "url", "");
+	if (wish.sha)
+		fail(error, ASSAY_ERROR_ABSENT, "%s has no commit %s; was it replaced by a forced push?", url, wish.sha);
+	else
+		fail(error, ASSAY_ERROR_ABSENT, "%s has no ref %s", url, wish.ref ? wish.ref : "for its default branch");
+	return NULL;
+}

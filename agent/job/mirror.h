@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's bare copy of a repo: made on first use, fetched only when what is wanted is not there yet. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/job/git.h"
+#include "agent/job/task.h"
+
+/** What commit is wanted: `sha`, or, where it is NULL, the tip of `ref`, or, where that is NULL, of the default branch. */
+typedef struct MirrorWish {
+	const char *sha;
+	const char *ref; /* "refs/heads/main", or a short name */
+} MirrorWish;
+
+/**
+ * Opens the mirror with the wanted commit in it.
+ *
+ * @out_id   the commit
+ * @out_ref  the full name of the ref that was resolved, the caller's; NULL when `sha` decided. May be NULL itself
+ * Returns   the mirror, or NULL: ABSENT when the remote has no such commit, REMOTE or DENIED when it cannot be read
+ */
+git_repository *mirror_open(Task *task, MirrorWish wish, git_oid *out_id, char **out_ref, GError **error);

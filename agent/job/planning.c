@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Planning: which workflow files the commit has, which of them the event starts, what jobs each of them has. The files
+ * are a stranger's; a mistake in one is an `invalid` event and does not keep the others from running.
+ */
+#include "agent/job/planning.h"
+
+#include <string.h>
+
+#include "agent/base/error.h"
+#include "agent/base/json.h"
+#include "agent/job/confine.h"
+#include "agent/job/planner.h"
+#include "agent/job/reader.h"
+#include "agent/job/source.h"
+#include "agent/model/expr.h"
+#include "agent/model/run.h"
+
+#define WORKFLOW_BYTES_MAX (1024 * 1024)
+#define TITLE_BYTES_MAX 500
+
+typedef struct Planning {
+	Task *task;
+	const json_t *event;
+	Source *source;
+	json_t *changed;
+	int64_t runs;
+} Planning;
+
+static void emit_invalid(Task *task, const char *path, json_t *errors)
+{
+	json_t *event = task_event(EVENT_INVALID);
+	json_set_string(event, "workflow_path", path);
+	json_set(event, "errors", errors);
+	task_emit(task, event, NULL);
+}
+
+static void emit_invalid_message(Task *task, const char *path, const char *message)
+{
+	json_t *one = json_object();
+	json_set_int(one, "line", 1);
+	json_set_int(one, "column", 1);
+	json_set_string(one, "message", message);
+	json_t *errors = json_array();
+	json_array_append_new(errors, one);
+	emit_invalid(task, path, errors);
+}
+
+static void set_absent(json_t *object, const char *key, const char *text)
+{
+	if (text && !json_object_get(object, key))
+		json_set_string(object, key, text);
+}
+
+/* "https://github.com" of a remote on the web; NULL for others. The caller's. */
+static char *server_of(const char *url)
+{
+	if (!url || (!g_str_has_prefix(url, "https://") && !g_str_has_prefix(url, "http://")))
+		return NULL;
+	g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_NONE, NULL);
+	if (!uri || !g_uri_get_host(uri))
+		return NULL;
+	if (g_uri_get_port(uri) > 0)
+		return g_strdup_printf("%s://%s:%d", g_uri_get_scheme(uri), g_uri_get_host(uri), g_uri_get_port(uri));
+	return g_strdup_printf("%s://%s", g_uri_get_scheme(uri), g_uri_get_host(uri));
+}
+
+/* github.event: the forge's payload, with what every payload has where ours has it not. */
+static json_t *make_payload(const Planning *planning, const char *ref, json_t *inputs)
+{
+	const json_t *given = json_object_get(planning->event, "payload");
+	json_t *payload = json_is_object(given) ? json_deep_copy(given) : json_object();
+	const char *repo = task_repo_name(planning->task);
+	set_absent(payload, "ref", ref);
+	set_absent(payload, "before", json_get_string(planning->event, "before", NULL));
+	if (strcmp(json_get_string(planning->event, "event", ""), "push") == 0)
+		set_absent(payload, "after", source_sha(planning->source));
+	set_absent(payload, "action", json_get_string(planning->event, "action", NULL));
+	if (!json_object_get(payload, "repository")) {
+		const char *slash = strchr(repo, '/');
+		json_t *repository = json_object();
+		json_t *owner = json_object();
+		g_autofree char *login = g_strndup(repo, slash ? (size_t)(slash - repo) : strlen(repo));
+		json_set_string(repository, "name", slash ? slash + 1 : repo);
+		json_set_string(repository, "full_name", repo);
+		json_set_string(repository, "default_branch",
+		        json_get_string(task_repo(planning->task), "default_branch", "main"));
+		json_set_string(owner, "login", login);
+		json_set(repository, "owner", owner);
+		json_set(payload, "repository", repository);
+	}
+	if (json_object_size(inputs) > 0 && !json_object_get(payload, "inputs")) {
+		json_t *texts = json_object(); /* strings here, typed in the inputs context */
+		const char *name;
+		json_t *value;
+		json_object_foreach(inputs, name, value) {
+			g_autofree char *text = expr_to_string(value);
+			json_set_string(texts, name, text);
+		}
+		json_set(payload, "inputs", texts);
+	}
+	return payload;
+}
+
+static void set_ref(json_t *github, const char *ref)
+{
+	bool tag = ref && g_str_has_prefix(ref, "refs/tags/");
+	const char *name = ref ? ref : "";
+	static const char *const prefixes[] = {"refs/heads/", "refs/tags/", "refs/pull/", "refs/merge-requests/"};
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (g_str_has_prefix(name, prefixes[i])) {
+			name += strlen(prefixes[i]);
+			break;
+		}
+	json_set_string(github, "ref", ref ? ref : "");
+	json_set_string(github, "ref_name", name);
+	json_set_string(github, "ref_type", tag ? "tag" : "branch");
+}
+
+static json_t *make_github(const Planning *planning, const Workflow *workflow, json_t *inputs)
+{
+	const json_t *event = planning->event;
+	const char *repo = task_repo_name(planning->task);
+	const char *slash = strchr(repo, '/');
+	const char *event_ref = json_get_string(event, "ref", NULL);
+	const char *resolved = source_ref(planning->source);
+	const char *ref = event_ref && g_str_has_prefix(event_ref, "refs/") ? event_ref : resolved ? resolved : event_ref;
+	const char *sha = source_sha(planning->source);
+	g_autofree char *full = ref && !g_str_has_prefix(ref, "refs/") ? g_strconcat("refs/heads/", ref, NULL) : g_strdup(ref);
+	json_t *github = json_object();
+	json_t *payload = make_payload(planning, full, inputs);
+	const json_t *pull = json_object_get(payload, "pull_request");
+	const json_t *repository = json_object_get(payload, "repository");
+	set_ref(github, full);
+	json_set_string(github, "sha", sha);
+	json_set_string(github, "repository", repo);
+	g_autofree char *owner = g_strndup(repo, slash ? (size_t)(slash - repo) : strlen(repo));
+	json_set_string(github, "repository_owner", owner);
+	static const char *const id_keys[] = {"repository_id", "repository_owner_id", "actor_id"};
+	const json_t *const id_places[] = {repository, json_object_get(repository, "owner"),
+	        json_object_get(payload, "sender")};
+	for (size_t i = 0; i < G_N_ELEMENTS(id_keys); i++) {
+		const json_t *id = json_object_get(id_places[i], "id");
+		g_autofree char *text = id ? expr_to_string(id) : g_strdup("");
+		json_set_string(github, id_keys[i], text);
+	}
+	const char *url = json_get_string(task_repo(planning->task), "url", "");
+	json_set_string(github, "repositoryUrl", url);
+	json_set_string(github, "event_name", json_get_string(event, "event", "push"));
+	const char *actor = json_get_string(event, "actor", NULL);
+	if (!actor)
+		actor = json_get_string(json_object_get(payload, "sender"), "login", source_author(planning->source));
+	json_set_string(github, "actor", actor ? actor : owner);
+	json_set_string(github, "triggering_actor", actor ? actor : owner);
+	json_set_string(github, "head_ref", json_get_string(json_object_get(pull, "head"), "ref", ""));
+	json_set_string(github, "base_ref", json_get_string(json_object_get(pull, "base"), "ref", ""));
+	json_set_bool(github, "ref_protected", false);
+	json_set_string(github, "workflow", workflow->name);
+	g_autofree char *workflow_ref = g_strdup_printf("%s/%s@%s", repo, workflow->path, full ? full : sha);
+	json_set_string(github, "workflow_ref", workflow_ref);
+	json_set_string(github, "workflow_sha", sha);
+	g_autofree char *server = server_of(url);
+	if (server) {
+		bool is_github = strcmp(server, "https://github.com") == 0;
+		g_autofree char *api = is_github ? g_strdup("https://api.github.com") : g_strconcat(server, "/api/v3", NULL);
+		g_autofree char *graphql =
+		        is_github ? g_strdup("https://api.github.com/graphql") : g_strconcat(server, "/api/graphql", NULL);
+		json_set_string(github, "server_url", server);
+		json_set_string(github, "api_url", api);
+		json_set_string(github, "graphql_url", graphql);
+	}
+	json_set_string(github, "run_attempt", "1");
+	json_set(github, "event", payload);
+	return github;
+}
+
+/* The inputs context: of a dispatch, what was given and what the file declares. */
+static json_t *make_inputs(const Planning *planning, const Workflow *workflow, GError **error)
+{
+	if (strcmp(json_get_string(planning->event, "event", ""), "workflow_dispatch") != 0)
+		return json_object();
+	return planner_inputs(workflow, json_object_get(planning->task->spec, "inputs"), error);
+}
+
+static char *make_title(const Planning *planning, const Workflow *workflow, const json_t *contexts)
+{
+	g_autofree char *title = planner_run_name(workflow, contexts, NULL);
+	if (!title || !title[0]) {
+		g_free(title);
+		title = g_strdup(json_get_string(planning->event, "title", source_title(planning->source)));
+	}
+	if (!title)
+		title = g_strdup(workflow->name);
+	if (strlen(title) <= TITLE_BYTES_MAX)
+		return g_steal_pointer(&title);
+	return g_utf8_make_valid(title, TITLE_BYTES_MAX);
+}
+
+static bool emit_run(Planning *planning, const Workflow *workflow, const json_t *contexts, json_t *jobs, GError **error)
+{
+	const json_t *github = json_object_get(contexts, "github");
+	g_autofree char *title = make_title(planning, workflow, contexts);
+	json_t *event = task_event(EVENT_RUN);
+	json_set_int(event, "run", ++planning->runs);
+	json_set_string(event, "workflow", workflow->name);
+	json_set_string(event, "workflow_path", workflow->path);
+	json_set_string(event, "workflow_digest", workflow->digest);
+	json_set_string(event, "title", title);
+	json_set_string(event, "sha", source_sha(planning->source));
+	json_set_string(event, "ref", json_get_string(github, "ref", NULL));
+	json_set(event, "github", json_deep_copy(github));
+	json_set(event, "inputs", json_deep_copy(json_object_get(contexts, "inputs")));
+	json_t *concurrency = planner_concurrency(workflow, contexts, NULL);
+	if (concurrency)
+		json_set(event, "concurrency", concurrency);
+	if (!task_emit(planning->task, event, error))
+		return false;
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		event = task_event(EVENT_JOB);
+		json_set_int(event, "run", planning->runs);
+		json_object_update(event, job);
+		if (!task_emit(planning->task, event, error))
+			return false;
+	}
+	return true;
+}
+
+/* Plans one file that the event starts. false only when events cannot be written. */
+static bool plan_workflow(Planning *planning, const Workflow *workflow, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	g_autoptr(json_t) inputs = make_inputs(planning, workflow, &why);
+	if (!inputs) {
+		emit_invalid_message(planning->task, workflow->path, why->message);
+		return true;
+	}
+	g_autoptr(json_t) contexts = json_object();
+	json_set(contexts, "github", make_github(planning, workflow, inputs));
+	const json_t *vars = json_object_get(planning->task->spec, "vars");
+	json_set(contexts, "vars", json_is_object(vars) ? json_deep_copy(vars) : json_object());
+	json_set(contexts, "inputs", json_incref(inputs));
+	const char *only = json_get_string(planning->task->spec, "job", NULL);
+	g_autoptr(json_t) jobs = planner_jobs(workflow, contexts, only, &why);
+	if (!jobs) {
+		emit_invalid_message(planning->task, workflow->path, why->message);
+		return true;
+	}
+	return emit_run(planning, workflow, contexts, jobs, error);
+}
+
+static bool plan_file(Planning *planning, const char *path, bool chosen, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	g_autoptr(GBytes) bytes = source_read(planning->source, path, WORKFLOW_BYTES_MAX, &why);
+	if (!bytes) {
+		emit_invalid_message(planning->task, path, why->message);
+		return true;
+	}
+	gsize len = 0;
+	const char *text = g_bytes_get_data(bytes, &len);
+	json_t *errors = NULL;
+	g_autoptr(Workflow) workflow = reader_read(text ? text : "", len, path, &errors);
+	if (!workflow) {
+		emit_invalid(planning->task, path, errors);
+		return true;
+	}
+	json_decref(errors);
+	bool local = json_get_string(planning->task->spec, "local", NULL) != NULL;
+	const char *event = json_get_string(planning->event, "event", "push");
+	if (chosen && !local && strcmp(event, "workflow_dispatch") == 0 &&
+	        !json_object_get(workflow->on, "workflow_dispatch"))
+		return fail(error, ASSAY_ERROR_USER, "%s has no 'workflow_dispatch' in its 'on'", path);
+	if (!chosen && !planner_matches(workflow, planning->event, planning->changed))
+		return true;
+	return plan_workflow(planning, workflow, error);
+}
+
+/* The file that a dispatch or `assay run` names: by its base name or its path; the caller's. */
+static char *choose(const Planning *planning, const GPtrArray *paths, const char *wanted, GError **error)
+{
+	const char *local = json_get_string(planning->task->spec, "local", NULL);
+	for (guint i = 0; i < paths->len; i++) {
+		g_autofree char *base = g_path_get_basename(paths->pdata[i]);
+		g_autofree char *stem = g_strndup(base, (size_t)(strrchr(base, '.') - base));
+		if (strcmp(paths->pdata[i], wanted) == 0 || strcmp(base, wanted) == 0 || strcmp(stem, wanted) == 0)
+			return g_strdup(paths->pdata[i]);
+	}
+	if (local) { /* any file of the tree will do */
+		size_t len = strlen(local);
+		const char *path = wanted;
+		if (strncmp(path, local, len) == 0 && path[len] == '/')
+			path += len + 1;
+		while (g_str_has_prefix(path, "./"))
+			path += 2;
+		g_autoptr(GBytes) bytes = source_read(planning->source, path, WORKFLOW_BYTES_MAX, NULL);
+		if (bytes)
+			return g_strdup(path);
+	}
+	fail(error, ASSAY_ERROR_ABSENT, "there is no workflow '%s' at %s", wanted, source_sha(planning->source));
+	return NULL;
+}
+
+static bool plan_all(Planning *planning, GError **error)
+{
+	g_autoptr(GPtrArray) paths = source_workflows(planning->source, error);
+	const char *wanted = json_get_string(planning->task->spec, "workflow", NULL);
+	if (!paths)
+		return false;
+	if (wanted) {
+		g_autofree char *path = choose(planning, paths, wanted, error);
+		return path && plan_file(planning, path, true, error);
+	}
+	planning->changed = source_changed(planning->source, planning->event);
+	for (guint i = 0; i < paths->len; i++)
+		if (!plan_file(planning, paths->pdata[i], false, error))
+			return false;
+	return true;
+}
+
+static void end_with(Task *task, TaskEnd *end, const GError *error)
+{
+	bool theirs = error->code == ASSAY_ERROR_USER || error->code == ASSAY_ERROR_ABSENT;
+	const char *cause = task_cause_of(task, error, theirs ? CAUSE_INVALID : CAUSE_AGENT);
+	task_end_fail(end, cause, g_strdup(error->message));
+	if (task->cancelled)
+		end->status = "cancelled";
+}
+
+void planning_plan(Task *task, TaskEnd *end)
+{
+	confine_before_strangers(false);
+	Planning planning = {.task = task, .event = json_object_get(task->spec, "event")};
+	g_autoptr(GError) error = NULL;
+	planning.source = source_open(task, planning.event, &error);
+	if (!planning.source || !plan_all(&planning, &error))
+		end_with(task, end, error);
+	json_decref(planning.changed);
+	source_free(planning.source);
+}
+
+void planning_resolve(Task *task, TaskEnd *end)
+{
+	confine_before_strangers(false);
+	g_autoptr(GError) error = NULL;
+	const char *group = json_get_string(task->spec, "group", json_get_string(json_object_get(task->spec, "job"), "group", ""));
+	json_t *jobs = planner_resolve(group, json_object_get(task->spec, "definition"),
+	        json_object_get(task->spec, "contexts"), &error);
+	if (!jobs) {
+		end_with(task, end, error);
+		return;
+	}
+	json_t *event = task_event(EVENT_RESOLVED);
+	json_set(event, "jobs", jobs);
+	if (!task_emit(task, event, &error))
+		end_with(task, end, error);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One row for each command; the environment files beside them, since both set the same things. */
+#include "agent/job/speech.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "agent/job/commands.h"
+#include "agent/job/contexts.h"
+#include "agent/job/steps.h"
+
+#define ANNOTATIONS_MAX 50 /* a step; more are only lines of the log */
+#define FILES_FOLDER "_temp/_runner_file_commands"
+#define OUTPUT_NAMES_MAX 1000
+#define SUMMARY_EVENT_BYTES 400000 /* what surely fits a line, however it is escaped */
+
+void job_annotate(Job *job, const char *level, const char *message)
+{
+	g_autofree char *marker = g_strdup_printf("##[%s]", level);
+	joblog_say(job->log, marker, message);
+	if (job->annotations++ >= ANNOTATIONS_MAX)
+		return;
+	json_t *event = task_event(EVENT_ANNOTATION);
+	json_set_string(event, "level", level);
+	json_set_string(event, "message", message);
+	json_set_int(event, "step", job->step);
+	task_emit(job->task, event, NULL);
+}
+
+static bool say_annotation(Job *job, const Command *command)
+{
+	g_autofree char *level = g_ascii_strdown(command->name, -1);
+	g_autofree char *marker = g_strdup_printf("##[%s]", level);
+	joblog_say(job->log, marker, command->data);
+	if (job->annotations++ >= ANNOTATIONS_MAX)
+		return true;
+	json_t *event = task_event(EVENT_ANNOTATION);
+	json_set_string(event, "level", level);
+	json_set_string(event, "message", command->data);
+	json_set_int(event, "step", job->step);
+	static const char *const texts[] = {"title", "file"};
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+		if (json_object_get(command->properties, texts[i]))
+			json_set_string(event, texts[i], json_get_string(command->properties, texts[i], ""));
+	gint64 line = 0;
+	const char *text = json_get_string(command->properties, "line", NULL);
+	if (text && g_ascii_string_to_signed(text, 10, 0, G_MAXINT32, &line, NULL))
+		json_set_int(event, "line", line);
+	task_emit(job->task, event, NULL);
+	return true;
+}
+
+static bool say_debug(Job *job, const Command *command)
+{
+	const json_t *secrets = json_object_get(job->contexts, "secrets");
+	const json_t *vars = json_object_get(job->contexts, "vars");
+	const char *wanted = json_get_string(secrets, "ACTIONS_STEP_DEBUG",
+	        json_get_string(vars, "ACTIONS_STEP_DEBUG", "false"));
+	if (strcmp(wanted, "true") == 0)
+		joblog_say(job->log, "##[debug]", command->data);
+	return true;
+}
+
+static bool say_group(Job *job, const Command *command)
+{
+	joblog_say(job->log, "##[group]", command->data);
+	return true;
+}
+
+static bool say_endgroup(Job *job, const Command *command)
+{
+	(void)command;
+	joblog_say(job->log, "##[endgroup]", "");
+	return true;
+}
+
+static bool add_mask(Job *job, const Command *command)
+{
+	mask_add(job->task->mask, command->data, strlen(command->data));
+	return true;
+}
+
+static bool stop_commands(Job *job, const Command *command)
+{
+	if (!command->data[0])
+		return false;
+	job->stop_token = g_strdup(command->data);
+	return true;
+}
+
+static bool set_output(Job *job, const Command *command)
+{
+	const char *name = json_get_string(command->properties, "name", "");
+	if (name[0] && json_object_size(job->step_outputs) < OUTPUT_NAMES_MAX)
+		json_set_string(job->step_outputs, name, command->data);
+	return true;
+}
+
+static bool save_state(Job *job, const Command *command)
+{
+	const char *name = json_get_string(command->properties, "name", "");
+	if (name[0] && json_object_size(job->step_state) < OUTPUT_NAMES_MAX)
+		json_set_string(job->step_state, name, command->data);
+	return true;
+}
+
+static bool refuse(Job *job, const Command *command)
+{
+	g_autofree char *message = g_strdup_printf(
+	        "the command '%s' is disabled, since any output could use it; append to $%s instead", command->name,
+	        g_ascii_strcasecmp(command->name, "set-env") == 0 ? "GITHUB_ENV" : "GITHUB_PATH");
+	job_annotate(job, "error", message);
+	return true;
+}
+
+static bool pass_over(Job *job, const Command *command)
+{
+	(void)job;
+	(void)command;
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*act)(Job *job, const Command *command);
+} commands[] = {
+        {"add-mask", add_mask},
+        {"add-matcher", pass_over},
+        {"add-path", refuse},
+        {"debug", say_debug},
+        {"echo", pass_over},
+        {"endgroup", say_endgroup},
+        {"error", say_annotation},
+        {"group", say_group},
+        {"notice", say_annotation},
+        {"remove-matcher", pass_over},
+        {"save-state", save_state},
+        {"set-env", refuse},
+        {"set-output", set_output},
+        {"stop-commands", stop_commands},
+        {"warning", say_annotation},
+};
+
+bool speech_command(void *data, const char *line, size_t len)
+{
+	Job *job = data;
+	g_autoptr(Command) command = command_parse(line, len);
+	if (!command)
+		return false;
+	if (job->stop_token) {
+		if (strcmp(command->name, job->stop_token) != 0)
+			return false;
+		g_clear_pointer(&job->stop_token, g_free);
+		return true;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+		if (g_ascii_strcasecmp(commands[i].name, command->name) == 0)
+			return commands[i].act(job, command);
+	return false;
+}
+
+static char *file_name(const Job *job, const char *stem)
+{
+	return g_strdup_printf("%s_%d", stem, job->step);
+}
+
+bool steps_make_files(Job *job, GError **error)
+{
+	static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
+	autofd int folder = tree_make_folder(job->work_fd, FILES_FOLDER, job->owner, error);
+	if (folder < 0)
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(stems); i++) {
+		g_autofree char *name = file_name(job, stems[i]);
+		if (!tree_write_file(folder, name, "", 0, 0644, job->owner, error))
+			return false;
+	}
+	return true;
+}
+
+/* One file's bytes; empty when the step has removed it. */
+static GBytes *read_one(Job *job, const char *stem, size_t limit_bytes, const char *variable, GError **error)
+{
+	g_autofree char *name = file_name(job, stem);
+	g_autofree char *path = g_strconcat(FILES_FOLDER "/", name, NULL);
+	g_autoptr(GError) why = NULL;
+	GBytes *bytes = tree_read_file(job->work_fd, path, limit_bytes, &why);
+	if (!bytes && g_error_matches(why, ASSAY_ERROR, ASSAY_ERROR_ABSENT))
+		return g_bytes_new_static("", 0);
+	if (!bytes)
+		fail(error, (AssayError)why->code, "$%s cannot be read: %s", variable, why->message);
+	return bytes;
+}
+
+static bool read_pairs(Job *job, const char *stem, const char *variable, json_t *into, GError **error)
+{
+	g_autoptr(GBytes) bytes = read_one(job, stem, COMMANDS_FILE_BYTES_MAX, variable, error);
+	if (!bytes)
+		return false;
+	gsize len = 0;
+	const char *text = g_bytes_get_data(bytes, &len);
+	g_autoptr(json_t) pairs = commands_read_pairs(text ? text : "", len, variable, error);
+	if (!pairs)
+		return false;
+	json_object_update(into, pairs);
+	return true;
+}
+
+static bool read_environment(Job *job, GError **error)
+{
+	g_autoptr(json_t) pairs = json_object();
+	if (!read_pairs(job, "set_env", "GITHUB_ENV", pairs, error))
+		return false;
+	const char *name;
+	json_t *value;
+	json_object_foreach(pairs, name, value) {
+		if (g_ascii_strcasecmp(name, "NODE_OPTIONS") == 0)
+			return fail(error, ASSAY_ERROR_DENIED,
+			        "GITHUB_ENV: NODE_OPTIONS cannot be set for later steps; set it in their env");
+		if (!g_str_has_prefix(name, "GITHUB_") && !g_str_has_prefix(name, "RUNNER_"))
+			json_object_set(job->env, name, value);
+	}
+	contexts_set_env(job, job->step_env);
+	return true;
+}
+
+static bool read_paths(Job *job, GError **error)
+{
+	g_autoptr(GBytes) bytes = read_one(job, "add_path", COMMANDS_FILE_BYTES_MAX, "GITHUB_PATH", error);
+	if (!bytes)
+		return false;
+	gsize len = 0;
+	const char *text = g_bytes_get_data(bytes, &len);
+	g_auto(GStrv) lines = commands_read_lines(text ? text : "", len);
+	for (char **line = lines; *line; line++)
+		if (job->paths->len < OUTPUT_NAMES_MAX)
+			g_ptr_array_add(job->paths, g_strdup(*line));
+	return true;
+}
+
+static bool read_summary(Job *job, GError **error)
+{
+	g_autoptr(GBytes) bytes = read_one(job, "step_summary", COMMANDS_SUMMARY_BYTES_MAX, "GITHUB_STEP_SUMMARY", error);
+	if (!bytes)
+		return false;
+	gsize len = 0;
+	const char *text = g_bytes_get_data(bytes, &len);
+	if (len == 0)
+		return true;
+	json_t *event = task_event(EVENT_SUMMARY);
+	json_set_int(event, "step", job->step);
+	json_set(event, "markdown", json_string_any(text, len));
+	if (task_emit(job->task, event, NULL))
+		return true;
+	/* Too long once it is escaped and masked: its begin. */
+	g_autofree char *head = g_utf8_make_valid(text, (gssize)MIN(len, (gsize)SUMMARY_EVENT_BYTES / 6));
+	g_autofree char *cut = g_strconcat(head, "\n\n*The rest of this summary is too long to be kept.*\n", NULL);
+	event = task_event(EVENT_SUMMARY);
+	json_set_int(event, "step", job->step);
+	json_set_string(event, "markdown", cut);
+	return task_emit(job->task, event, error);
+}
+
+static void remove_files(Job *job)
+{
+	static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
+	autofd int folder = fd_open_beneath(job->work_fd, FILES_FOLDER, O_RDONLY | O_DIRECTORY, 0, false, NULL);
+	for (size_t i = 0; folder >= 0 && i < G_N_ELEMENTS(stems); i++) {
+		g_autofree char *name = file_name(job, stems[i]);
+		tree_remove(folder, name, NULL);
+	}
+}
+
+bool steps_read_files(Job *job, GError **error)
+{
+	bool good = read_pairs(job, "set_output", "GITHUB_OUTPUT", job->step_outputs, error) &&
+	            read_environment(job, error) && read_paths(job, error) &&
+	            read_pairs(job, "save_state", "GITHUB_STATE", job->step_state, error) && read_summary(job, error);
+	remove_files(job);
+	return good;
+}

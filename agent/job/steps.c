@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The walk through a job's steps. A step has an outcome (what happened) and a conclusion (what counts, after
+ * `continue-on-error`). The job's state, which `success()` and its kin ask for, falls with the first conclusion that is
+ * a failure, and with a cancellation or the job's own time limit; steps behind it run only if their `if` says so.
+ */
+#include "agent/job/steps.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "agent/job/actions.h"
+#include "agent/job/commands.h"
+#include "agent/job/contexts.h"
+#include "agent/job/speech.h"
+
+#define AFTER_END_US (5 * 60 * G_GINT64_CONSTANT(1000000)) /* for always() steps of a job that was ended */
+#define MINUTE_US G_GINT64_CONSTANT(60000000)
+
+void step_result_clear(StepResult *result)
+{
+	g_free(result->message);
+	*result = (StepResult){.state = RUN_SUCCESS, .exit_code = -1, .cpu_us = -1, .memory_peak_bytes = -1};
+}
+
+void step_result_fail(StepResult *result, const char *cause, char *message)
+{
+	g_free(result->message);
+	result->state = strcmp(cause, CAUSE_CANCELLED) == 0 ? RUN_CANCELLED : RUN_FAILURE;
+	result->cause = cause;
+	result->message = message;
+}
+
+static void emit_step(Job *job, const char *name, RunState state, const StepResult *result)
+{
+	json_t *event = task_event(EVENT_STEP);
+	json_set_int(event, "number", job->step);
+	json_set_string(event, "name", name);
+	json_set_string(event, "status", run_state_name(state));
+	if (result) {
+		json_set_string(event, "cause", result->cause);
+		json_set_string(event, "message", result->message);
+		if (result->exit_code >= 0)
+			json_set_int(event, "exit_code", result->exit_code);
+		if (result->cpu_us >= 0)
+			json_set_int(event, "cpu_us", result->cpu_us);
+		if (result->memory_peak_bytes >= 0)
+			json_set_int(event, "memory_peak_bytes", result->memory_peak_bytes);
+	}
+	json_set_int(event, "log_offset", joblog_offset(job->log));
+	joblog_flush(job->log, NULL);
+	task_emit(job->task, event, NULL);
+}
+
+char *steps_folder(const Job *job, const char *folder)
+{
+	if (!folder || !folder[0])
+		return g_strdup(job->workspace_inside);
+	return folder[0] == '/' ? g_strdup(folder) : g_build_filename(job->workspace_inside, folder, NULL);
+}
+
+void steps_take_end(Job *job, const ChildEnd *end, StepResult *out)
+{
+	out->exit_code = end->exit_code;
+	out->cpu_us = end->cpu_us;
+	out->memory_peak_bytes = end->memory_peak_bytes;
+	const char *cause = end->cause ? end->cause : CAUSE_AGENT;
+	if (strcmp(cause, CAUSE_CANCELLED) == 0)
+		step_result_fail(out, CAUSE_CANCELLED, g_strdup("it was cancelled"));
+	else if (strcmp(cause, CAUSE_TIMEOUT) == 0)
+		step_result_fail(out, CAUSE_TIMEOUT, g_strdup("it ran longer than its time limit"));
+	else if (strcmp(cause, CAUSE_DISK) == 0)
+		step_result_fail(out, CAUSE_DISK, g_strdup("its log could not be written; free some space"));
+	else if (strcmp(cause, CAUSE_OOM) == 0)
+		step_result_fail(out, CAUSE_OOM, g_strdup("it needed more memory than it may have"));
+	else if (strcmp(cause, CAUSE_LIMIT) == 0)
+		step_result_fail(out, CAUSE_LIMIT, g_strdup("it reached a limit of processes or file size"));
+	else if (strcmp(cause, CAUSE_AGENT) == 0)
+		step_result_fail(out, CAUSE_AGENT, g_strdup("the executor lost it"));
+	else if (end->signal)
+		step_result_fail(out, CAUSE_SIGNAL, g_strdup_printf("it was ended by signal %d (%s)", end->signal,
+		        g_strsignal(end->signal)));
+	else if (end->exit_code != 0)
+		step_result_fail(out, CAUSE_EXIT, g_strdup_printf("it ended with exit code %d", end->exit_code));
+	(void)job;
+}
+
+static const char *default_of(const Job *job, const char *key)
+{
+	static const char *const places[] = {"defaults", "workflow-defaults"};
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		const json_t *run = json_object_get(json_object_get(job->definition, places[i]), "run");
+		const char *text = json_get_string(run, key, NULL);
+		if (text)
+			return text;
+	}
+	return NULL;
+}
+
+void steps_script(Job *job, const char *name, const char *script, const char *shell, const char *folder,
+        StepResult *out)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) argv = child_script(job, shell, script, &error);
+	g_autofree char *inside = steps_folder(job, folder);
+	ChildEnd end = {0};
+	const ChildSpec spec = {.name = name, .argv = (const char *const *)argv, .folder = inside};
+	if (argv && steps_make_files(job, &error)) {
+		bool ended = child_run(job, &spec, &end, &error);
+		if (ended)
+			steps_take_end(job, &end, out);
+		if (ended && !steps_read_files(job, &error) && out->state == RUN_SUCCESS)
+			step_result_fail(out, CAUSE_STEP, g_strdup(error->message));
+		if (ended)
+			return;
+	}
+	const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_AGENT;
+	step_result_fail(out, task_cause_of(job->task, error, otherwise), g_strdup(error->message));
+}
+
+/* What a `run:` step's part of the log begins with. */
+static void say_script(Job *job, const char *script, const char *shell)
+{
+	g_autofree char *first = g_strndup(script, strcspn(script, "\n"));
+	joblog_sayf(job->log, "##[group]", "Run %s", first);
+	joblog_say(job->log, "", script);
+	if (shell)
+		joblog_sayf(job->log, "", "shell: %s", shell);
+	const char *key;
+	json_t *value;
+	if (json_object_size(job->step_env) > 0)
+		joblog_say(job->log, "", "env:");
+	json_object_foreach(job->step_env, key, value)
+		joblog_sayf(job->log, "", "  %s: %s", key, json_string_value(value));
+	joblog_say(job->log, "##[endgroup]", "");
+	joblog_flush(job->log, NULL);
+}
+
+static void run_script(Job *job, const char *name, const json_t *step, StepResult *out)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *script = contexts_string(job, json_object_get(step, "run"), &error);
+	const char *raw_shell = json_get_string(step, "shell", default_of(job, "shell"));
+	const char *raw_folder = json_get_string(step, "working-directory", default_of(job, "working-directory"));
+	g_autoptr(json_t) raw = json_pack("[s?,s?]", raw_shell, raw_folder);
+	g_autofree char *shell = script && raw_shell ? contexts_string(job, json_array_get(raw, 0), &error) : NULL;
+	g_autofree char *folder =
+	        script && !error && raw_folder ? contexts_string(job, json_array_get(raw, 1), &error) : NULL;
+	if (error) {
+		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
+		return;
+	}
+	say_script(job, script, shell);
+	steps_script(job, name, script, shell, folder, out);
+}
+
+static void run_uses(Job *job, const json_t *step, StepResult *out)
+{
+	g_autoptr(GError) error = NULL;
+	const char *uses = json_get_string(step, "uses", "");
+	g_autoptr(json_t) with = contexts_strings(job, json_object_get(step, "with"), &error);
+	if (!with) {
+		step_result_fail(out, CAUSE_INVALID, g_strdup_printf("with: %s", error->message));
+		return;
+	}
+	joblog_sayf(job->log, "##[group]", "Run %s", uses);
+	const char *key;
+	json_t *value;
+	if (json_object_size(with) > 0)
+		joblog_say(job->log, "", "with:");
+	json_object_foreach(with, key, value)
+		joblog_sayf(job->log, "", "  %s: %s", key, json_string_value(value));
+	joblog_say(job->log, "##[endgroup]", "");
+	actions_run(job, uses, with, out);
+}
+
+/* A boolean or number that may be an expression; false when it cannot be evaluated. */
+static bool evaluate(Job *job, const json_t *value, json_t **out, GError **error)
+{
+	*out = NULL;
+	if (!value)
+		return true;
+	if (!json_is_string(value)) {
+		*out = json_incref((json_t *)(uintptr_t)value);
+		return true;
+	}
+	ExprScope scope = contexts_scope(job);
+	scope.status = EXPR_STATUS_NONE;
+	*out = expr_template(json_string_value(value), &scope, error);
+	return *out != NULL;
+}
+
+static bool step_condition(Job *job, const json_t *step, bool *out, GError **error)
+{
+	const json_t *condition = json_object_get(step, "if");
+	g_autofree char *text = condition ? expr_to_string(condition) : NULL;
+	ExprScope scope = contexts_scope(job);
+	if (expr_condition(text, &scope, out, error))
+		return true;
+	g_prefix_error(error, "if: ");
+	return false;
+}
+
+static char *step_name(Job *job, const json_t *step)
+{
+	const json_t *given = json_object_get(step, "name");
+	if (given) {
+		char *name = contexts_string(job, given, NULL);
+		return name ? name : g_strdup(json_string_value(given));
+	}
+	const char *uses = json_get_string(step, "uses", NULL);
+	if (uses)
+		return g_strdup_printf("Run %s", uses);
+	g_autofree char *evaluated = contexts_string(job, json_object_get(step, "run"), NULL);
+	const char *script = evaluated ? evaluated : json_get_string(step, "run", "");
+	while (g_ascii_isspace(*script))
+		script++;
+	return g_strdup_printf("Run %.*s", (int)MIN(strcspn(script, "\n"), (size_t)200), script);
+}
+
+/* After a cancellation or the job's time limit, what still runs has a little time of its own. */
+static void notice_end(Job *job)
+{
+	if (job->state == RUN_CANCELLED)
+		return;
+	if (task_is_cancelled(job->task)) {
+		job->state = RUN_CANCELLED;
+	} else if (job->deadline_us && monotonic_us() >= job->deadline_us) {
+		job->timed_out = true;
+		job->state = RUN_CANCELLED;
+	} else {
+		return;
+	}
+	json_set_string(json_object_get(job->contexts, "job"), "status", "cancelled");
+	job->deadline_us = monotonic_us() + AFTER_END_US;
+}
+
+static void set_step_context(Job *job, const char *id, RunState outcome, RunState conclusion)
+{
+	if (!id)
+		return;
+	json_t *entry = json_object();
+	json_set(entry, "outputs", job->step_outputs ? json_incref(job->step_outputs) : json_object());
+	json_set_string(entry, "outcome", run_state_name(outcome));
+	json_set_string(entry, "conclusion", run_state_name(conclusion));
+	json_set(json_object_get(job->contexts, "steps"), id, entry);
+}
+
+static void begin_step(Job *job, const char *action)
+{
+	json_decref(job->step_outputs);
+	json_decref(job->step_state);
+	json_decref(job->step_env);
+	job->step_outputs = json_object();
+	job->step_state = json_object();
+	job->step_env = NULL;
+	job->step_deadline_us = 0;
+	job->annotations = 0;
+	g_clear_pointer(&job->stop_token, g_free);
+	json_set_string(json_object_get(job->contexts, "github"), "action", action);
+	contexts_set_env(job, NULL);
+}
+
+/* Evaluates env and timeout-minutes, then runs the step. */
+static void run_body(Job *job, const json_t *step, const char *name, StepResult *out)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) minutes = NULL;
+	job->step_env = contexts_strings(job, json_object_get(step, "env"), &error);
+	if (job->step_env)
+		contexts_set_env(job, job->step_env);
+	if (!job->step_env || !evaluate(job, json_object_get(step, "timeout-minutes"), &minutes, &error)) {
+		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
+		return;
+	}
+	double limit = minutes ? expr_to_number(minutes) : 0;
+	if (limit > 0 && limit < 1e7)
+		job->step_deadline_us = monotonic_us() + (int64_t)(limit * (double)MINUTE_US);
+	joblog_on_command(job->log, speech_command, job);
+	if (json_object_get(step, "run"))
+		run_script(job, name, step, out);
+	else
+		run_uses(job, step, out);
+	joblog_on_command(job->log, NULL, NULL);
+}
+
+/* What a failed step means for the job. */
+static void conclude(Job *job, const char *name, const json_t *step, const StepResult *result, RunState *conclusion)
+{
+	*conclusion = result->state;
+	notice_end(job);
+	if (result->state != RUN_FAILURE)
+		return;
+	g_autoptr(json_t) goes_on = NULL;
+	evaluate(job, json_object_get(step, "continue-on-error"), &goes_on, NULL);
+	if (goes_on && expr_truthy(goes_on) && strcmp(result->cause, CAUSE_DISK) != 0 && job->state != RUN_CANCELLED) {
+		*conclusion = RUN_SUCCESS;
+		return;
+	}
+	if (job->state == RUN_RUNNING) {
+		job->state = RUN_FAILURE;
+		json_set_string(json_object_get(job->contexts, "job"), "status", "failure");
+	}
+	if (!job->end->cause)
+		task_end_fail(job->end, result->cause, g_strdup_printf("step '%s': %s", name, result->message));
+}
+
+static void run_one(Job *job, const json_t *step)
+{
+	const char *id = json_get_string(step, "id", NULL);
+	g_autofree char *action = id ? g_strdup(id) : g_strdup_printf("__run_%d", job->step);
+	notice_end(job);
+	begin_step(job, action);
+	g_autofree char *name = step_name(job, step);
+	g_autoptr(GError) error = NULL;
+	StepResult result = {.message = NULL};
+	step_result_clear(&result);
+	bool wanted = false;
+	bool known = step_condition(job, step, &wanted, &error);
+	if (known && !wanted) {
+		result.cause = job->state == RUN_CANCELLED ? CAUSE_CANCELLED : CAUSE_CONDITION;
+		emit_step(job, name, RUN_SKIPPED, &result);
+		set_step_context(job, id, RUN_SKIPPED, RUN_SKIPPED);
+		return;
+	}
+	emit_step(job, name, RUN_RUNNING, NULL);
+	if (!known)
+		step_result_fail(&result, CAUSE_INVALID, g_strdup(error->message));
+	else
+		run_body(job, step, name, &result);
+	if (result.state != RUN_SUCCESS)
+		joblog_sayf(job->log, "##[error]", "step '%s': %s", name, result.message);
+	RunState conclusion;
+	conclude(job, name, step, &result, &conclusion);
+	set_step_context(job, id, result.state, conclusion);
+	emit_step(job, name, result.state, &result);
+	step_result_clear(&result);
+}
+
+static void run_post(Job *job, JobPost *post)
+{
+	notice_end(job);
+	begin_step(job, "__post");
+	g_autofree char *name = g_strdup_printf("Post %s", post->name);
+	StepResult result = {.message = NULL};
+	step_result_clear(&result);
+	emit_step(job, name, RUN_RUNNING, NULL);
+	post->run(job, post, &result);
+	if (result.state != RUN_SUCCESS)
+		joblog_sayf(job->log, "##[warning]", "%s: %s", name, result.message);
+	emit_step(job, name, result.state, &result);
+	step_result_clear(&result);
+}
+
+void steps_run(Job *job)
+{
+	const json_t *steps = json_object_get(job->definition, "steps");
+	size_t i;
+	json_t *step;
+	json_array_foreach(steps, i, step) {
+		job->step = (int)i + 1;
+		run_one(job, step);
+	}
+	for (guint left = job->posts->len; left > 0; left--) {
+		job->step++;
+		run_post(job, job->posts->pdata[left - 1]);
+	}
+	notice_end(job);
+}

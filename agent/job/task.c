@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A task's frame: read what there is to do, write `begin`, let one of three do it (planning.c, job.c), write `end`.
+ * The frame owns the descriptors that all three share.
+ */
+#include "agent/job/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/job/confine.h"
+#include "agent/job/job.h"
+#include "agent/job/planning.h"
+#include "agent/model/run.h"
+
+json_t *task_event(EventType type)
+{
+	return event_new(type, now_us());
+}
+
+/* Free text may hold a secret; states, digests and numbers of ours do not, and must stay what they are. */
+static void mask_event(Task *task, json_t *event)
+{
+	static const char *const free_text[] = {"name", "message", "title", "file", "markdown", "report", "missing",
+	        "errors"};
+	if (mask_is_empty(task->mask))
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(free_text); i++) {
+		json_t *value = json_object_get(event, free_text[i]);
+		if (value)
+			json_object_set_new(event, free_text[i], mask_json(task->mask, value));
+	}
+}
+
+bool task_emit(Task *task, json_t *event, GError **error)
+{
+	g_autoptr(json_t) owned = event;
+	mask_event(task, owned);
+	size_t len = 0;
+	g_autofree char *line = event_line(owned, &len, error);
+	if (!line)
+		return false;
+	ssize_t put;
+	do
+		put = write(task->events_fd, line, len);
+	while (put < 0 && errno == EINTR);
+	if (put == (ssize_t)len)
+		return true;
+	if (put < 0)
+		return fail_errno(error, errno, "cannot write events.jsonl");
+	/* The disk took a part: end the torn line, which the agent will refuse, and say so. */
+	(void)!write(task->events_fd, "\n", 1);
+	return fail_errno(error, ENOSPC, "cannot write events.jsonl");
+}
+
+bool task_is_cancelled(Task *task)
+{
+	struct signalfd_siginfo info;
+	while (task->signal_fd >= 0 && read(task->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+		task->cancelled = true;
+	return task->cancelled;
+}
+
+const json_t *task_repo(const Task *task)
+{
+	return json_object_get(task->spec, "repo");
+}
+
+const char *task_repo_name(const Task *task)
+{
+	return json_get_string(task_repo(task), "name", "local/repo");
+}
+
+void task_end_fail(TaskEnd *end, const char *cause, char *message)
+{
+	g_free(end->message);
+	end->status = "failure";
+	end->cause = cause;
+	end->message = message;
+}
+
+const char *task_cause_of(const Task *task, const GError *error, const char *otherwise)
+{
+	if (task->cancelled)
+		return CAUSE_CANCELLED;
+	if (error && (strstr(error->message, g_strerror(ENOSPC)) || strstr(error->message, g_strerror(EDQUOT))))
+		return CAUSE_DISK;
+	return otherwise;
+}
+
+static bool read_secrets(Task *task, int secrets_fd, GError **error)
+{
+	task->secrets = json_object();
+	if (secrets_fd < 0)
+		return true;
+	g_autoptr(GBytes) bytes = fd_read_all(secrets_fd, TASK_SECRETS_BYTES_MAX, "the task's secrets", error);
+	if (!bytes)
+		return false;
+	gsize len = 0;
+	const char *text = g_bytes_get_data(bytes, &len);
+	g_autoptr(json_t) all = json_parse(text ? text : "", len, "the task's secrets", error);
+	if (!all)
+		return false;
+	const char *name;
+	json_t *value;
+	json_object_foreach(json_object_get(all, "secrets"), name, value) {
+		if (!json_is_string(value))
+			continue;
+		json_object_set(task->secrets, name, value);
+		mask_add(task->mask, json_string_value(value), json_string_length(value));
+	}
+	task->token = g_strdup(json_get_string(all, "token", NULL));
+	if (task->token && task->token[0])
+		mask_add(task->mask, task->token, strlen(task->token));
+	return true;
+}
+
+static int open_signals(void)
+{
+	sigset_t ends;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* the zygote ignores it; we wait for our children */
+	return signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static bool task_open(Task *task, const char *folder, int secrets_fd, GError **error)
+{
+	task->folder = g_canonicalize_filename(folder, NULL);
+	task->folder_fd = open(task->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (task->folder_fd < 0)
+		return fail_errno(error, errno, "cannot open the task's folder %s", folder);
+	task->signal_fd = open_signals();
+	if (task->signal_fd < 0)
+		return fail_errno(error, errno, "cannot watch for signals");
+	task->mask = mask_new();
+	task->events_fd = openat(task->folder_fd, "events.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+	        0600);
+	if (task->events_fd < 0)
+		return fail_errno(error, errno, "cannot open events.jsonl in %s", folder);
+	if (!read_secrets(task, secrets_fd, error))
+		return false;
+	g_autofree char *path = g_build_filename(task->folder, "job.json", NULL);
+	task->spec = json_parse_file(path, TASK_SPEC_BYTES_MAX, error);
+	if (!task->spec)
+		return false;
+	if (json_get_int(task->spec, "version", 0) != 1)
+		return fail(error, ASSAY_ERROR_USER, "job.json: version %" G_GINT64_FORMAT
+		        ", and this worker reads version 1; let agent and worker be of one release",
+		        json_get_int(task->spec, "version", 0));
+	return true;
+}
+
+static void task_close(Task *task)
+{
+	json_decref(task->spec);
+	json_decref(task->secrets);
+	g_free(task->token);
+	mask_free(task->mask);
+	g_free(task->folder);
+	autofd_close(&task->folder_fd);
+	autofd_close(&task->events_fd);
+	autofd_close(&task->signal_fd);
+}
+
+static void do_it(Task *task, TaskEnd *end)
+{
+	const char *kind = json_get_string(task->spec, "kind", "");
+	if (strcmp(kind, "plan") == 0)
+		planning_plan(task, end);
+	else if (strcmp(kind, "resolve") == 0)
+		planning_resolve(task, end);
+	else if (strcmp(kind, "job") == 0)
+		job_run(task, end);
+	else
+		task_end_fail(end, CAUSE_AGENT, g_strdup_printf("job.json: kind '%s' is not plan, resolve or job", kind));
+}
+
+int task_main(const char *folder, int secrets_fd)
+{
+	Task task = {.folder_fd = -1, .events_fd = -1, .signal_fd = -1};
+	TaskEnd end = {.status = "success"};
+	g_autoptr(GError) error = NULL;
+	confine_begin();
+	if (!task_open(&task, folder, secrets_fd, &error)) {
+		task_end_fail(&end, CAUSE_AGENT, g_strdup(error->message));
+	} else {
+		json_t *begin = task_event(EVENT_BEGIN);
+		json_set_int(begin, "pid", getpid());
+		json_set_int(begin, "fence", json_get_int(task.spec, "fence", 0));
+		if (task_emit(&task, begin, &error))
+			do_it(&task, &end);
+		else
+			task_end_fail(&end, task_cause_of(&task, error, CAUSE_AGENT), g_strdup(error->message));
+	}
+	g_clear_error(&error);
+	bool written = false;
+	if (task.events_fd >= 0 && task.mask) {
+		json_t *last = task_event(EVENT_END);
+		json_set_string(last, "status", end.status);
+		json_set_string(last, "cause", end.cause);
+		json_set_string(last, "message", end.message);
+		written = task_emit(&task, last, &error);
+	}
+	if (!written)
+		log_error("cannot tell how a task ended", KV("folder", folder),
+		        KV("why", error ? error->message : end.message));
+	g_free(end.message);
+	task_close(&task);
+	return written ? 0 : 1;
+}

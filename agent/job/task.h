@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One task of a worker: its folder, job.json, secrets, the events it writes, and the wish that it should end. */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/job/mask.h"
+#include "agent/model/event.h"
+
+#define TASK_SPEC_BYTES_MAX (32 * 1024 * 1024)
+#define TASK_SECRETS_BYTES_MAX (8 * 1024 * 1024)
+
+typedef struct Task {
+	char *folder;
+	int folder_fd;
+	json_t *spec;     /* job.json */
+	json_t *secrets;  /* object: name → value */
+	char *token;      /* for the forge, or NULL */
+	Mask *mask;
+	int events_fd;
+	int signal_fd;    /* readable when SIGTERM or SIGINT has come */
+	bool cancelled;
+} Task;
+
+/**
+ * Works off the task in a folder, from its first event to its last.
+ *
+ * @secrets_fd   a file with the secrets (docs/formats.md), or -1
+ * Returns       the exit status: 0 when the last event could be written, whatever it says
+ */
+int task_main(const char *folder, int secrets_fd);
+
+/** Appends an event in one write; takes it. Free text in it is masked. false when the disk refused or it is too long. */
+bool task_emit(Task *task, json_t *event, GError **error);
+/** A new event of now. */
+json_t *task_event(EventType type);
+/** Looks, without waiting, whether the task should end. */
+bool task_is_cancelled(Task *task);
+/** "acme/digits" and the like, from the task's repo; never NULL. */
+const char *task_repo_name(const Task *task);
+const json_t *task_repo(const Task *task);
+
+/** How a task ends: the fields of its last event. */
+typedef struct TaskEnd {
+	const char *status; /* static */
+	const char *cause;  /* static, or NULL */
+	char *message;
+} TaskEnd;
+/** Sets a failure; takes message. */
+void task_end_fail(TaskEnd *end, const char *cause, char *message);
+/** The cause that fits an error: disk, invalid, cancelled, or `otherwise`. */
+const char *task_cause_of(const Task *task, const GError *error, const char *otherwise);
