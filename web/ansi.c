@@ -125,7 +125,7 @@ static void write_run(GString *out, const AnsiState *state, const char *text, si
 		g_string_append_printf(out, " f%d", state->fore);
 	if (state->back != ANSI_NONE)
 		g_string_append_printf(out, " b%d", state->back);
-	g_string_append(out, state->bold ? " bo" : "");
+	g_string_append(out, state->bold ? " w7" : "");
 	g_string_append(out, state->dim ? " di" : "");
 	g_string_append(out, state->italic ? " it" : "");
 	g_string_append(out, state->underline ? " un" : "");

@@ -111,6 +111,14 @@ bool frame_may(const PageView *view, const char *role)
 	return view->user && have >= want;
 }
 
+void frame_job_href(GString *out, const json_t *run, const char *key)
+{
+	html_href(out, "/%s/runs/%" PRId64 "/jobs/", json_get_string(run, "repo", ""), json_get_int(run, "number", 0));
+	g_string_truncate(out, out->len - 1); /* the quote */
+	html_query(out, key);
+	g_string_append_c(out, '"');
+}
+
 void frame_csrf(GString *out, const PageView *view)
 {
 	if (view->csrf)
@@ -121,7 +129,7 @@ static void entry(GString *out, const Frame *frame, const char *section, const c
         int64_t count)
 {
 	bool here = g_strcmp0(frame->section, section) == 0;
-	html(out, "<a href=\"%s\"%s>%s", address, here ? " aria-current=\"true\"" : "", text);
+	html(out, here ? "<a href=\"%s\" aria-current=\"true\">%s" : "<a href=\"%s\">%s", address, text);
 	if (count > 0)
 		html(out, " <span class=\"count\">%" PRId64 "<span class=\"hidden\"> waiting for you</span></span>", count);
 	g_string_append(out, "</a>");
@@ -162,7 +170,10 @@ void frame_begin(GString *out, const PageView *view, const Frame *frame)
 		html(out, "<link rel=\"icon\" type=\"image/svg+xml\" href=\"%s\">", view->asset_logo);
 	if (view->asset_js)
 		html(out, "<script src=\"%s\" defer></script>", view->asset_js);
-	html(out, "</head><body%s%s%s>", frame->body ? " class=\"" : "", frame->body, frame->body ? "\"" : "");
+	g_string_append(out, "</head><body");
+	if (frame->body)
+		html_attr(out, "class", frame->body);
+	g_string_append_c(out, '>');
 	g_string_append(out, "<a class=\"skip\" href=\"#main\">Skip to the content</a>");
 	g_string_append(out, sprite);
 	header(out, view, frame);

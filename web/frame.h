@@ -45,5 +45,7 @@ void frame_command(GString *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** "Older" at the end of a list: this page's path with ?after=next behind it; nothing when next is null. */
 void frame_next(GString *out, const PageView *view, const json_t *data);
 
+/** ` href="…"` of a job's page; its key is one segment of the path, whatever it holds. */
+void frame_job_href(GString *out, const json_t *run, const char *key);
 /** The role is at least this one. */
 bool frame_may(const PageView *view, const char *role);

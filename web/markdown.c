@@ -176,6 +176,8 @@ void markdown_html(GString *out, const char *text)
 	for (size_t i = 0; lines[i]; i++) {
 		char *line = lines[i];
 		size_t len = strlen(line);
+		if (len == 0 && !lines[i + 1])
+			break; /* behind the last line's end there is no line */
 		if (len > 0 && line[len - 1] == '\r')
 			line[len - 1] = '\0';
 		bool fence = g_str_has_prefix(line + strspn(line, " "), "```");

@@ -10,7 +10,7 @@ static void table_begin(GString *out, const char *caption, const char *const *co
 {
 	html(out, "<table class=\"cards\"><caption class=\"hidden\">%s</caption><thead><tr>", caption);
 	for (; *columns; columns++)
-		html(out, "<th scope=\"col\"%s>%s</th>", **columns == '#' ? " class=\"num\"" : "",
+		html(out, "<th scope=\"col\" class=\"%s\">%s</th>", **columns == '#' ? "num" : "",
 		        **columns == '#' ? *columns + 1 : *columns);
 	g_string_append(out, "</tr></thead><tbody>");
 }

@@ -243,7 +243,7 @@ static void lineage(GString *out, const json_t *data, const char *repo)
 	const json_t *from = json_object_get(data, "lineage");
 	frame_section(out, "lineage", "Where it comes from");
 	g_string_append(out, "<dl class=\"facts\">");
-	int64_t run = json_get_int(from, "run", json_get_int(data, "run", 0));
+	int64_t run = json_get_int(from, "run", 0);
 	if (run > 0) {
 		frame_fact_begin(out, "Run");
 		g_string_append(out, "<a");

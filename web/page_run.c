@@ -14,8 +14,7 @@
 static void job_link(GString *out, const json_t *run, const json_t *job)
 {
 	g_string_append(out, "<a");
-	html_href(out, "/%s/runs/%" PRId64 "/jobs/%s", json_get_string(run, "repo", ""), json_get_int(run, "number", 0),
-	        json_get_string(job, "key", ""));
+	frame_job_href(out, run, json_get_string(job, "key", ""));
 	html(out, ">%s</a>", json_get_string(job, "name", json_get_string(job, "key", "job")));
 }
 
@@ -88,7 +87,7 @@ static void job_row(GString *out, const PageView *view, const json_t *run, const
 	const char *message = json_get_string(job, "message", NULL);
 	html(out, "<tr class=\"%s\"><td class=\"state\">", frame_colour(status));
 	frame_status(out, status);
-	html(out, "</td><th scope=\"row\"%s>", member ? " class=\"member\"" : "");
+	html(out, "</td><th scope=\"row\" class=\"%s\">", member ? "member" : "");
 	job_link(out, run, job);
 	if (json_get_int(job, "attempt", 1) > 1)
 		html(out, " <span class=\"soft\">attempt %" PRId64 "</span>", json_get_int(job, "attempt", 1));

@@ -71,7 +71,7 @@ static char *slice_text(const json_t *metric)
 static void name_cell(GString *out, const json_t *metric, const char *slice)
 {
 	const char *name = json_get_string(metric, "name", "metric");
-	html(out, "<th scope=\"row\"%s>", slice ? " class=\"slice\"" : "");
+	html(out, "<th scope=\"row\" class=\"%s\">", slice ? "slice" : "");
 	if (slice)
 		html(out, "<span class=\"soft\">%s, </span>%s", name, slice);
 	else

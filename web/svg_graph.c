@@ -234,8 +234,7 @@ static void draw_node(GString *out, const json_t *run, const json_t *jobs, const
 		g_string_append(out, "\">");
 	} else {
 		g_string_append(out, "<a");
-		html_href(out, "/%s/runs/%" PRId64 "/jobs/%s", json_get_string(run, "repo", ""), json_get_int(run, "number", 0),
-		        json_get_string(group->first, "key", ""));
+		frame_job_href(out, run, json_get_string(group->first, "key", ""));
 		g_string_append_c(out, '>');
 	}
 	html(out, "<title>%s: %s</title><rect class=\"node\" x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>", name,
