@@ -7,32 +7,39 @@
 #include "executors/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 
 #define SMALL_FILE_BYTES 65536
+#define COPY_BYTES_MAX (1024 * 1024)
 
-/* Of the host's /etc, when it has them: programs' tables, certificates, library caches. Nothing secret. */
-static const char *const etc_shared[] = {"alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf.d",
-	"magic", "mime.types", "OpenCL", "pki/tls/certs", "pki/ca-trust/extracted", "protocols", "R", "services",
-	"ssl/certs", "ssl/openssl.cnf", "terminfo"};
+/* Of the host's /etc, when it has them: folders of programs' settings and certificates, nothing secret. A bind costs
+ * twenty times a small file, so files are copied and what programs do without is left out. */
+static const char *const etc_folders[] = {"alternatives", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "OpenCL",
+	"pki/ca-trust/extracted", "pki/tls/certs", "R", "ssl/certs"};
+static const char *const etc_files[] = {"ld.so.cache", "protocols", "services", "ssl/openssl.cnf", "timezone"};
 /* Top-level folders that are programs; on a merged-/usr host most are links. */
 static const char *const programs[] = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt", "nix/store"};
 static const struct {
 	const char *name;
 	unsigned minor;
 } nodes[] = {{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}};
-static const char *const hidden[] = {"kcore", "keys", "key-users", "kmsg", "kallsyms", "kpagecount", "kpageflags",
-	"kpagecgroup", "sysrq-trigger", "timer_list", "sched_debug", "config.gz", "latency_stats"};
-static const char *const sealed[] = {"sys", "irq", "bus", "fs", "scsi", "acpi"};
+/* Of /proc, what is not of the place: first for everyone, then what only the host's root may open or write at all. */
+static const char *const hidden[] = {"keys", "key-users", "kallsyms"};
+static const char *const hidden_from_root[] = {"kcore", "kmsg", "kpagecount", "kpageflags", "kpagecgroup",
+	"sysrq-trigger", "timer_list", "sched_debug", "latency_stats"};
+static const char *const sealed[] = {"sys"};
+static const char *const sealed_from_root[] = {"irq", "bus", "fs", "scsi", "acpi"};
 
 static const char *keep(Mounts *mounts, const char *text)
 {
-	return g_string_chunk_insert_const(mounts->texts, text);
+	return g_string_chunk_insert(mounts->texts, text);
 }
 
 static MountRow *add(Mounts *mounts, MountKind kind, const char *target, const char *source)
@@ -47,12 +54,16 @@ static MountRow *add(Mounts *mounts, MountKind kind, const char *target, const c
 static void add_parents(Mounts *mounts, const char *target)
 {
 	for (const char *slash = strchr(target, '/'); slash; slash = strchr(slash + 1, '/')) {
-		g_autofree char *parent = g_strndup(target, (gsize)(slash - target));
+		size_t len = (size_t)(slash - target);
 		bool there = false;
-		for (guint i = 0; i < mounts->rows->len && !there; i++)
-			there = strcmp(g_array_index(mounts->rows, MountRow, i).target, parent) == 0;
-		if (!there)
+		for (guint i = 0; i < mounts->rows->len && !there; i++) {
+			const char *other = g_array_index(mounts->rows, MountRow, i).target;
+			there = strncmp(other, target, len) == 0 && other[len] == '\0';
+		}
+		if (!there) {
+			g_autofree char *parent = g_strndup(target, len);
 			add(mounts, MOUNT_FOLDER, parent, NULL);
+		}
 	}
 }
 
@@ -75,7 +86,30 @@ static void add_same(Mounts *mounts, const char *name)
 
 static void add_file(Mounts *mounts, const char *target, const char *text)
 {
-	add(mounts, MOUNT_FILE, target, text);
+	add(mounts, MOUNT_FILE, target, text)->source_len = strlen(text);
+}
+
+/* A file of the host's /etc as it is now; a link stays one. Absent, or far larger than such a file is, is left out. */
+static void add_copy(Mounts *mounts, const char *name)
+{
+	g_autofree char *target = g_strdup_printf("etc/%s", name);
+	g_autofree char *path = g_strdup_printf("/etc/%s", name);
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat info;
+	if (fd < 0) {
+		if (errno == ELOOP)
+			add_same(mounts, target);
+		return;
+	}
+	if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_size > COPY_BYTES_MAX)
+		return;
+	char *bytes = g_malloc((gsize)info.st_size + 1);
+	g_ptr_array_add(mounts->copies, bytes);
+	ssize_t len = read(fd, bytes, (size_t)info.st_size);
+	add_parents(mounts, target);
+	MountRow *row = add(mounts, MOUNT_FILE, target, NULL);
+	row->source = bytes;
+	row->source_len = len > 0 ? (size_t)len : 0;
 }
 
 static void add_etc(Mounts *mounts, const PlaceSpec *spec)
@@ -101,19 +135,18 @@ static void add_etc(Mounts *mounts, const PlaceSpec *spec)
 	g_autofree char *resolver_text = g_strndup(bytes ? bytes : "", len);
 	add_file(mounts, "etc/resolv.conf", resolver_text);
 	add(mounts, MOUNT_LINK, "etc/mtab", "../proc/self/mounts");
-	for (size_t i = 0; i < G_N_ELEMENTS(etc_shared); i++) {
-		g_autofree char *target = g_strdup_printf("etc/%s", etc_shared[i]);
+	for (size_t i = 0; i < G_N_ELEMENTS(etc_folders); i++) {
+		g_autofree char *target = g_strdup_printf("etc/%s", etc_folders[i]);
 		add_same(mounts, target);
 	}
+	for (size_t i = 0; i < G_N_ELEMENTS(etc_files); i++)
+		add_copy(mounts, etc_files[i]);
 	add_same(mounts, "etc/os-release");
 	add_same(mounts, "etc/localtime");
-	add_same(mounts, "etc/timezone");
-	g_autoptr(GDir) folder = g_dir_open("/etc", 0, NULL);
-	for (const char *entry; folder && (entry = g_dir_read_name(folder));)
-		if (g_str_has_prefix(entry, "java-")) { /* Debian's JDKs keep their settings here */
-			g_autofree char *target = g_strdup_printf("etc/%s", entry);
-			add_same(mounts, target);
-		}
+	add(mounts, MOUNT_FOLDER, "etc/fonts", NULL);
+	add_file(mounts, "etc/fonts/fonts.conf",
+	        "<?xml version=\"1.0\"?>\n<fontconfig><dir>/usr/share/fonts</dir><dir>/usr/local/share/fonts</dir>"
+	        "<cachedir>/tmp/fontconfig</cachedir></fontconfig>\n");
 }
 
 static void add_devices(Mounts *mounts)
@@ -148,25 +181,26 @@ static void add_memory(Mounts *mounts, const PlaceSpec *spec)
 	add(mounts, MOUNT_FOLDER, "run", NULL);
 }
 
-static void add_proc(Mounts *mounts)
+static void add_covers(Mounts *mounts, MountKind kind, const char *const *names, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		g_autofree char *target = g_strdup_printf("proc/%s", names[i]);
+		add(mounts, kind, target, NULL);
+	}
+}
+
+static void add_proc(Mounts *mounts, bool steps_are_root)
 {
 	add(mounts, MOUNT_FOLDER, "proc", NULL);
 	add(mounts, MOUNT_PROC, "proc", NULL);
-	for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++) {
-		g_autofree char *target = g_strdup_printf("proc/%s", hidden[i]);
-		g_autofree char *here = g_strdup_printf("/%s", target);
-		if (access(here, F_OK) == 0)
-			add(mounts, MOUNT_HIDE, target, NULL);
-	}
-	for (size_t i = 0; i < G_N_ELEMENTS(sealed); i++) {
-		g_autofree char *target = g_strdup_printf("proc/%s", sealed[i]);
-		g_autofree char *here = g_strdup_printf("/%s", target);
-		if (access(here, F_OK) == 0)
-			add(mounts, MOUNT_SEAL, target, NULL);
+	add_covers(mounts, MOUNT_HIDE, hidden, G_N_ELEMENTS(hidden));
+	add_covers(mounts, MOUNT_SEAL, sealed, G_N_ELEMENTS(sealed));
+	if (steps_are_root) {
+		add_covers(mounts, MOUNT_HIDE, hidden_from_root, G_N_ELEMENTS(hidden_from_root));
+		add_covers(mounts, MOUNT_SEAL, sealed_from_root, G_N_ELEMENTS(sealed_from_root));
 	}
 	/* The processors' layout, for thread pools; nothing else of /sys. */
-	add_same(mounts, "sys/devices/system/cpu");
-	add_same(mounts, "sys/devices/system/node");
+	add_same(mounts, "sys/devices/system");
 }
 
 /* A target of the spec: absolute, without `.` and `..`, and not one of those that make the place what it is. */
@@ -223,6 +257,7 @@ bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error)
 	*out = (Mounts){
 		.rows = g_array_sized_new(FALSE, FALSE, sizeof(MountRow), 96),
 		.texts = g_string_chunk_new(4096),
+		.copies = g_ptr_array_new_with_free_func(g_free),
 	};
 	out->staging = keep(out, spec->work_folder);
 	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
@@ -230,7 +265,7 @@ bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error)
 	add_etc(out, spec);
 	add_devices(out);
 	add_memory(out, spec);
-	add_proc(out);
+	add_proc(out, geteuid() == 0 && spec->uid == 0);
 	return add_folders(out, spec, error);
 }
 
@@ -241,4 +276,5 @@ void mounts_clear(Mounts *mounts)
 	g_clear_pointer(&mounts->made_in_home, g_free);
 	g_clear_pointer(&mounts->rows, g_array_unref);
 	g_clear_pointer(&mounts->texts, g_string_chunk_free);
+	g_clear_pointer(&mounts->copies, g_ptr_array_unref);
 }

@@ -33,6 +33,7 @@ typedef struct MountRow {
 	MountKind kind;
 	const char *target; /* relative to the new root, parents made by earlier rows */
 	const char *source;
+	size_t source_len; /* of a file's bytes */
 	bool is_folder; /* of a bind */
 	bool writable;
 	bool is_device;
@@ -44,6 +45,7 @@ typedef struct MountRow {
 typedef struct Mounts {
 	GArray *rows; /* MountRow */
 	GStringChunk *texts;
+	GPtrArray *copies; /* the bytes of files copied from the host */
 	const char *staging; /* a folder that the new root may cover while it is being made */
 	char *made_in_home;  /* the empty folder `work` that we had to make in the home; removed at the end */
 } Mounts;

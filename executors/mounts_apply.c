@@ -95,25 +95,33 @@ static int open_target(int root, const MountRow *row)
 
 static bool put_tree(int root, MountRow *row)
 {
-	int target = open_target(root, row);
-	if (target < 0)
-		return false;
-	bool done = move_mount(row->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
+	bool done;
+	if (row->foreign) {
+		int target = open_target(root, row);
+		if (target < 0)
+			return false;
+		done = move_mount(row->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
+		int why = errno;
+		close(target);
+		errno = why;
+	} else { /* in our own memory file system there is nobody else, and so no link */
+		bool made = row->is_folder ? mkdirat(root, row->target, 0755) == 0 || errno == EEXIST
+		                           : mknodat(root, row->target, S_IFREG | 0644, 0) == 0;
+		done = made && move_mount(row->tree, "", root, row->target, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+	}
 	int why = errno;
-	close(target);
 	close(row->tree);
 	row->tree = -1;
 	errno = why;
 	return done;
 }
 
-static bool put_file(int root, const char *target, const char *text)
+static bool put_file(int root, const MountRow *row)
 {
-	int fd = openat(root, target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = openat(root, row->target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return false;
-	size_t len = strlen(text);
-	bool done = write(fd, text, len) == (ssize_t)len;
+	bool done = write(fd, row->source, row->source_len) == (ssize_t)row->source_len;
 	int why = errno;
 	close(fd);
 	errno = why;
@@ -147,7 +155,7 @@ static bool put_row(int root, MountRow *row)
 	case MOUNT_LINK:
 		return symlinkat(row->source, root, row->target) == 0;
 	case MOUNT_FILE:
-		return put_file(root, row->target, row->source);
+		return put_file(root, row);
 	case MOUNT_BIND:
 		return put_tree(root, row);
 	case MOUNT_NODE:
@@ -188,7 +196,7 @@ bool mounts_apply(Mounts *mounts, MountsFailure *out)
 		return failed(out, "cannot leave the host's mounts", "/");
 	if (!take_trees(mounts, out))
 		return false;
-	if (mount("root", mounts->staging, "tmpfs", MS_NOSUID, "mode=0755,size=4m,nr_inodes=1024") < 0)
+	if (mount("root", mounts->staging, "tmpfs", MS_NOSUID, "mode=0755,size=8m,nr_inodes=1024") < 0)
 		return failed(out, "cannot mount a memory file system on", mounts->staging);
 	int root = open(mounts->staging, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fchdir(root) < 0)
