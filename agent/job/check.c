@@ -167,7 +167,8 @@ static void check_scalar(Check *check, const YamlNode *node, const Shape *shape,
 	g_autofree char *kinds = wanted(shape);
 	g_autofree char *hint = (shape->scalars & SCALAR_WORD) && node->kind == YAML_STRING && node->len > 0
 	                                ? suggest(node->text, shape->words)
-	                                : g_strdup_printf("; %s is expected", kinds);
+	                                : g_strdup_printf("; %s is expected%s", kinds,
+	                                          node->kind == YAML_STRING && !node->plain ? ", without quotes" : "");
 	check_mistake(check->errors, check->document, node, "Unexpected value '%s'%s", node->text, hint);
 }
 

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reader: what a valid file becomes, and what a person is told about one that is not. */
+#include "agent/job/reader.h"
+
+#include <string.h>
+
+#include "agent/base/json.h"
+
+static Workflow *read_valid(const char *text)
+{
+	g_autoptr(json_t) errors = NULL;
+	Workflow *workflow = reader_read(text, strlen(text), "w.yml", &errors);
+	if (!workflow)
+		g_test_message("%s", json_get_string(json_array_get(errors, 0), "caret", ""));
+	g_assert_nonnull(workflow);
+	g_assert_cmpuint(json_array_size(errors), ==, 0);
+	return workflow;
+}
+
+/** Asserts that one of the mistakes is at line:column and says so. */
+static void refused(const char *text, int line, int column, const char *message)
+{
+	g_autoptr(json_t) errors = NULL;
+	g_autoptr(Workflow) workflow = reader_read(text, strlen(text), "w.yml", &errors);
+	g_assert_null(workflow);
+	size_t i = 0;
+	json_t *one = NULL;
+	bool found = false;
+	json_array_foreach(errors, i, one) {
+		found = found || (json_get_int(one, "line", 0) == line && json_get_int(one, "column", 0) == column &&
+		                         strstr(json_get_string(one, "message", ""), message));
+		if (json_array_size(errors) < 4)
+			g_test_message("%s", json_get_string(one, "caret", ""));
+	}
+	g_assert_true(found);
+}
+
+#define JOB "jobs:\n  a:\n    runs-on: x\n    steps: [{run: make}]\n"
+#define STEPS "    runs-on: x\n    steps: [{run: make}]\n"
+
+static void definitions_keep_keys_and_kinds(void)
+{
+	g_autoptr(Workflow) workflow = read_valid("name: CI\non: [push, pull_request]\nenv: {A: 1}\ndefaults: {run: {shell: bash}}\n"
+	                                          "permissions: read-all\nconcurrency: c\njobs:\n  one:\n" STEPS
+	                                          "  two:\n    needs: [ONE]\n    if: true\n    name: 3.10\n    permissions: {contents: write}\n"
+	                                          "    runs-on: [gpu]\n    env: {V: 3.10, N: null}\n    steps: [{run: 5, id: s}]\n");
+	g_assert_cmpstr(workflow->name, ==, "CI");
+	g_assert_cmpuint(strlen(workflow->digest), ==, 64);
+	g_autofree char *on = json_text(workflow->on);
+	g_assert_cmpstr(on, ==, "{\"pull_request\":null,\"push\":null}");
+	const WorkflowJob *two = workflow_find(workflow, "TWO");
+	g_assert_cmpstr(two->needs[0], ==, "one");
+	g_assert_cmpint(two->line, ==, 11);
+	g_autofree char *definition = json_text(two->definition);
+	g_assert_cmpstr(definition, ==,
+	        "{\"env\":{\"N\":null,\"V\":3.1000000000000001},\"if\":\"true\",\"name\":\"3.1\",\"needs\":[\"ONE\"],\"permissions\":"
+	        "{\"contents\":\"write\"},\"runs-on\":[\"gpu\"],\"steps\":[{\"id\":\"s\",\"run\":\"5\"}],\"workflow-defaults\":{\"run\":"
+	        "{\"shell\":\"bash\"}},\"workflow-env\":{\"A\":1},\"workflow-name\":\"CI\"}");
+	const WorkflowJob *one = workflow_find(workflow, "one");
+	g_assert_cmpstr(json_get_string(one->definition, "permissions", ""), ==, "read-all");
+	g_assert_null(workflow_find(workflow, "three"));
+}
+
+static void a_file_without_name_is_named_by_its_path(void)
+{
+	g_autoptr(Workflow) workflow = read_valid("on: push\n" JOB);
+	g_assert_cmpstr(workflow->name, ==, "w.yml");
+	g_assert_null(workflow->run_name);
+	g_assert_null(workflow->concurrency);
+}
+
+static void unknown_keys_are_mistakes_with_a_hint(void)
+{
+	refused("on: push\nfoo: 1\n" JOB, 2, 1, "Unexpected value 'foo'");
+	refused("on: push\njobs:\n  a:\n    runs_on: x\n", 4, 5, "did you mean 'runs-on'?");
+	refused("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n    - rn: x\n", 6, 7, "did you mean 'run'?");
+	refused("on: {push: {branch: main}}\n" JOB, 1, 13, "did you mean 'branches'?");
+	refused("on: pish\n" JOB, 1, 5, "did you mean 'push'?");
+	refused("on: {pull_request: {types: [syncronize]}}\n" JOB, 1, 29, "did you mean 'synchronize'?");
+	refused("on: push\njobs:\n  a:\n    runs-on: x\n    environment: {nam: x}\n" , 5, 19, "did you mean 'name'?");
+}
+
+static void kinds_of_values_are_checked(void)
+{
+	refused("on: push\njobs:\n  a:\n    timeout-minutes: soon\n" STEPS, 4, 22, "a number is expected");
+	refused("on: push\njobs:\n  a:\n    continue-on-error: 'true'\n" STEPS, 4, 24, "true or false is expected");
+	refused("on: push\njobs:\n  a:\n    runs-on: []\n    steps: 5\n", 5, 12, "a sequence is expected");
+	refused("on: push\njobs:\n  a:\n    env: [A]\n" STEPS, 4, 10, "a mapping is expected");
+	refused("on: push\njobs:\n  a: 5\n", 3, 6, "a mapping is expected");
+	refused("on: push\njobs:\n  a:\n    steps: [{run: x}]\n", 4, 5, "Required property is missing: runs-on");
+	refused("on: push\n", 1, 1, "Required property is missing: jobs");
+	refused(JOB, 1, 1, "Required property is missing: on");
+	refused("", 1, 1, "The file is empty");
+	refused("[]", 1, 1, "a mapping is expected");
+	refused("on: push\njobs: {}\n", 2, 7, "at least one job");
+	refused("on: []\n" JOB, 1, 5, "names no event");
+}
+
+static void contexts_are_checked_where_they_stand(void)
+{
+	refused("on: push\njobs:\n  a:\n    runs-on: '${{ secrets.X }}'\n", 4, 14, "'secrets'");
+	refused("on: push\njobs:\n  a:\n    if: env.X\n" STEPS, 4, 9, "'env'");
+	refused("on: push\njobs:\n  a:\n    if: ${{ matrix.X }}\n" STEPS, 4, 9, "'matrix'");
+	refused("on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: x, if: 'secrets.X'}]\n", 5, 26, "'secrets'");
+	refused("on: push\njobs:\n  a:\n    env: {A: '${{ always() }}'}\n" STEPS, 4, 14, "always");
+	refused("on: push\njobs:\n  a:\n    name: ${{ hashFiles('x') }}\n" STEPS, 4, 11, "hashFiles");
+	refused("on: push\nrun-name: ${{ needs.x }}\n" JOB, 2, 11, "'needs'");
+	refused("on: push\nname: ${{ github.ref }}\n" JOB, 2, 7, "An expression cannot be used here");
+	refused("on: push\njobs:\n  a:\n    needs: '${{ github.ref }}'\n" STEPS, 4, 12, "An expression cannot be used here");
+	refused("on: push\njobs:\n  a:\n    if: github.ref = 'x'\n" STEPS, 4, 9, "Unexpected symbol");
+	g_autoptr(Workflow) workflow = read_valid(
+	        "on: push\nconcurrency: {group: 'x-${{ github.ref }}', cancel-in-progress: '${{ vars.C }}'}\njobs:\n  a:\n    if: "
+	        "always() && needs.b.result\n    needs: b\n    runs-on: ${{ fromJSON('[\"x\"]') }}\n    container: {image: x, "
+	        "credentials: {username: '${{ env.U }}', password: '${{ secrets.P }}'}}\n    outputs: {o: '${{ steps.s.outputs.o "
+	        "}}'}\n    steps:\n    - {id: s, run: 'echo ${{ secrets.X }} ${{ hashFiles(''a'') }}', if: 'failure() && "
+	        "hashFiles(''b'')', timeout-minutes: '${{ fromJSON(vars.T) }}'}\n  b:\n    strategy: {matrix: {x: '${{ "
+	        "fromJSON(vars.M) }}'}}\n    defaults: {run: {shell: '${{ matrix.x }}'}}\n    env: '${{ fromJSON(vars.E) }}'\n" STEPS);
+	g_assert_cmpuint(workflow->jobs->len, ==, 2);
+}
+
+static void ids_are_checked(void)
+{
+	refused("on: push\njobs:\n  a.b:\n" STEPS, 3, 3, "The identifier 'a.b' is invalid");
+	refused("on: push\njobs:\n  __a:\n" STEPS, 3, 3, "reserved");
+	refused("on: push\njobs:\n  a:\n" STEPS "  A:\n" STEPS, 6, 3, "'A' is already defined");
+	refused("on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: x, id: s}, {run: y, id: S}]\n", 5, 43, "more than once");
+	refused("on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{uses: checkout}]\n", 5, 20, "Expected format");
+}
+
+static void needs_form_a_graph(void)
+{
+	refused("on: push\njobs:\n  a:\n" STEPS "  b:\n    needs: c\n" STEPS "  c:\n    needs: [a, b]\n" STEPS, 7, 12,
+	        "'b' depends on job 'c' which creates a cycle");
+	refused("on: push\njobs:\n  a:\n" STEPS "  b:\n    needs: zzz\n" STEPS, 7, 12, "depends on unknown job 'zzz'");
+	refused("on: push\njobs:\n  a:\n    needs: a\n" STEPS, 3, 3, "at least one job with no dependencies");
+}
+
+static void matrices_and_filters_are_checked(void)
+{
+	refused("on: push\njobs:\n  a:\n    strategy: {matrix: {}}\n" STEPS, 4, 24, "at least one vector");
+	refused("on: push\njobs:\n  a:\n    strategy: {matrix: {x: []}}\n" STEPS, 4, 28, "does not contain any values");
+	refused("on: push\njobs:\n  a:\n    strategy: {matrix: {x: [1], exclude: [{y: 1}]}}\n" STEPS, 4, 44, "does not match any key");
+	refused("on: {push: {branches: [a], branches-ignore: [b]}}\n" JOB, 1, 28, "cannot be used for the same event");
+	refused("on: {schedule: [{cron: 'every day'}]}\n" JOB, 1, 24, "is not a schedule");
+	refused("on: {workflow_dispatch: {inputs: {x: {type: choice}}}}\n" JOB, 1, 45, "needs 'options'");
+	refused("on: {workflow_dispatch: {inputs: {x: {type: choice, options: [a], default: b}}}}\n" JOB, 1, 76, "not among");
+	refused("on: push\njobs:\n  a:\n    runs-on: {group: x/y}\n", 4, 22, "Invalid runs-on group");
+}
+
+static void all_mistakes_are_told_in_order(void)
+{
+	g_autoptr(json_t) errors = NULL;
+	const char *text = "on: push\njobs:\n  b:\n    runs-on: x\n    timeout-minutes: x\n    steps: [{rn: x}]\n  a b:\n" STEPS "foo: 1\n";
+	g_assert_null(reader_read(text, strlen(text), "w.yml", &errors));
+	int before = 0;
+	size_t i = 0;
+	json_t *one = NULL;
+	json_array_foreach(errors, i, one) {
+		g_assert_cmpint(json_get_int(one, "line", 0), >=, before);
+		before = (int)json_get_int(one, "line", 0);
+		g_assert_nonnull(strchr(json_get_string(one, "caret", ""), '^'));
+	}
+	g_assert_cmpuint(json_array_size(errors), ==, 5);
+}
+
+static void mistakes_are_bounded(void)
+{
+	g_autoptr(GString) text = g_string_new("on: push\n");
+	for (int i = 0; i < 1000; i++)
+		g_string_append_printf(text, "key%d: 1\n", i);
+	g_autoptr(json_t) errors = NULL;
+	g_assert_null(reader_read(text->str, text->len, "w.yml", &errors));
+	g_assert_cmpuint(json_array_size(errors), ==, 100);
+}
+
+static void refusals_name_their_place(void)
+{
+	g_autoptr(Workflow) workflow = read_valid("on: push\njobs:\n  a:\n    services: {db: {image: pg}}\n" STEPS "  b:\n" STEPS
+	                                          "  c:\n    uses: ./x.yml\n    secrets: inherit\n");
+	g_assert_nonnull(strstr(workflow_find(workflow, "a")->refusal, "w.yml:4:5: 'services'"));
+	g_assert_null(workflow_find(workflow, "b")->refusal);
+	g_assert_nonnull(strstr(workflow_find(workflow, "c")->refusal, "w.yml:11:5: calls of reusable workflows"));
+}
+
+static void anchors_share_steps(void)
+{
+	g_autoptr(Workflow) workflow =
+	        read_valid("on: push\njobs:\n  a: &job\n    runs-on: x\n    steps: &s [{run: make}]\n  b: *job\n  c: {runs-on: y, steps: *s}\n");
+	g_assert_cmpuint(workflow->jobs->len, ==, 3);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/reader/definitions_keep_keys_and_kinds", definitions_keep_keys_and_kinds);
+	g_test_add_func("/reader/a_file_without_name_is_named_by_its_path", a_file_without_name_is_named_by_its_path);
+	g_test_add_func("/reader/unknown_keys_are_mistakes_with_a_hint", unknown_keys_are_mistakes_with_a_hint);
+	g_test_add_func("/reader/kinds_of_values_are_checked", kinds_of_values_are_checked);
+	g_test_add_func("/reader/contexts_are_checked_where_they_stand", contexts_are_checked_where_they_stand);
+	g_test_add_func("/reader/ids_are_checked", ids_are_checked);
+	g_test_add_func("/reader/needs_form_a_graph", needs_form_a_graph);
+	g_test_add_func("/reader/matrices_and_filters_are_checked", matrices_and_filters_are_checked);
+	g_test_add_func("/reader/all_mistakes_are_told_in_order", all_mistakes_are_told_in_order);
+	g_test_add_func("/reader/mistakes_are_bounded", mistakes_are_bounded);
+	g_test_add_func("/reader/refusals_name_their_place", refusals_name_their_place);
+	g_test_add_func("/reader/anchors_share_steps", anchors_share_steps);
+	return g_test_run();
+}
