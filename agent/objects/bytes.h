@@ -52,8 +52,8 @@ static inline uint64_t get64(const uint8_t *from)
 
 void pack_write_header(uint8_t header[PACK_HEADER_BYTES]);
 void pack_write_entry(const PackEntry *entry, uint8_t *to);
-/** Out: the trailer, and the hash of the entries, which names the pack. */
-void pack_write_trailer(const uint8_t *entries, uint32_t count, uint8_t trailer[PACK_TRAILER_BYTES],
-        uint8_t hash[HASH_BYTES]);
+/** Out: the trailer, and the hash of header and entries, which names the pack. */
+void pack_write_trailer(const uint8_t *header, const uint8_t *entries, uint32_t count,
+        uint8_t trailer[PACK_TRAILER_BYTES], uint8_t hash[HASH_BYTES]);
 /** pread() of exactly len bytes. */
 bool pack_read_at(int fd, void *to, size_t len, uint64_t offset, GError **error);

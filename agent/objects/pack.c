@@ -15,16 +15,15 @@ static const uint8_t header_magic[8] = {'A', 'S', 'S', 'A', 'Y', 'P', 'A', 'K'};
 
 void pack_write_header(uint8_t header[PACK_HEADER_BYTES])
 {
-	memset(header, 0, PACK_HEADER_BYTES);
 	memcpy(header, header_magic, sizeof header_magic);
 	header[8] = PACK_VERSION;
 	header[9] = PACK_SHA256;
+	random_bytes(header + 10, PACK_HEADER_BYTES - 10);
 }
 
 bool pack_parse_header(const uint8_t *header, GError **error)
 {
-	static const uint8_t zeros[6];
-	if (memcmp(header, header_magic, sizeof header_magic) != 0 || memcmp(header + 10, zeros, 6) != 0)
+	if (memcmp(header, header_magic, sizeof header_magic) != 0)
 		return fail(error, ASSAY_ERROR_SYSTEM, "not a pack: it begins with other bytes");
 	if (header[8] != PACK_VERSION || header[9] != PACK_SHA256)
 		return fail(error, ASSAY_ERROR_SYSTEM,
@@ -33,10 +32,18 @@ bool pack_parse_header(const uint8_t *header, GError **error)
 	return true;
 }
 
-void pack_write_trailer(const uint8_t *entries, uint32_t count, uint8_t trailer[PACK_TRAILER_BYTES],
-        uint8_t hash[HASH_BYTES])
+static void hash_ends(const uint8_t *header, const uint8_t *entries, uint32_t count, uint8_t out[HASH_BYTES])
 {
-	hash_bytes(entries, (size_t)count * PACK_ENTRY_BYTES, hash);
+	g_autoptr(Hash) hash = hash_new();
+	hash_update(hash, header, PACK_HEADER_BYTES);
+	hash_update(hash, entries, (size_t)count * PACK_ENTRY_BYTES);
+	hash_final(hash, out);
+}
+
+void pack_write_trailer(const uint8_t *header, const uint8_t *entries, uint32_t count,
+        uint8_t trailer[PACK_TRAILER_BYTES], uint8_t hash[HASH_BYTES])
+{
+	hash_ends(header, entries, count, hash);
 	put32(trailer, TRAILER_MAGIC);
 	put32(trailer + 4, count);
 	memcpy(trailer + 8, hash, 8);
@@ -69,15 +76,15 @@ void pack_write_entry(const PackEntry *entry, uint8_t *to)
 	to[46] = to[47] = 0;
 }
 
-bool pack_parse_entries(const uint8_t *bytes, uint32_t count, const uint8_t *trailer, uint64_t file_bytes,
-        const char *name, GArray *out, GError **error)
+bool pack_parse_entries(const uint8_t *bytes, uint32_t count, const uint8_t *header, const uint8_t *trailer,
+        uint64_t file_bytes, const char *name, GArray *out, GError **error)
 {
 	uint8_t hash[HASH_BYTES];
 	char hex[HASH_HEX_BYTES];
-	hash_bytes(bytes, (size_t)count * PACK_ENTRY_BYTES, hash);
+	hash_ends(header, bytes, count, hash);
 	hex_write(hash, HASH_BYTES, hex);
 	if (memcmp(hash, trailer + 8, 8) != 0 || (name && strncmp(name, hex, HASH_HEX_BYTES - 1) != 0))
-		return fail(error, ASSAY_ERROR_SYSTEM, "the pack's footer is damaged");
+		return fail(error, ASSAY_ERROR_SYSTEM, "the pack's header or footer is damaged");
 	uint64_t at = PACK_HEADER_BYTES;
 	guint before = out->len;
 	for (uint32_t i = 0; i < count; i++, bytes += PACK_ENTRY_BYTES) {
@@ -142,7 +149,7 @@ bool pack_read_entries(int fd, const char *name, GArray *out, uint64_t *out_byte
 		return false;
 	g_autofree uint8_t *entries = g_malloc((size_t)count * PACK_ENTRY_BYTES);
 	if (!pack_read_at(fd, entries, (size_t)count * PACK_ENTRY_BYTES, offset, error) ||
-	        !pack_parse_entries(entries, count, trailer, file_bytes, name, out, error))
+	        !pack_parse_entries(entries, count, header, trailer, file_bytes, name, out, error))
 		return false;
 	*out_bytes = file_bytes;
 	return true;

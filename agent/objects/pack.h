@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packs: files of chunks, written once from front to back and named by what they hold. The bytes on disk are drawn in
- * README.md; the reading half is a parser of foreign bytes and trusts nothing.
+ * Packs: files of chunks, written once from front to back. A name is never used twice, as each header has random bytes
+ * in it: so a sweep cannot remove a pack that was just written again. The bytes on disk are drawn in README.md; the
+ * reading half is a parser of foreign bytes and trusts nothing.
  */
 #pragma once
 
@@ -19,7 +20,7 @@
 #define PACK_ENTRY_BYTES 48
 #define PACK_TRAILER_BYTES 16
 #define PACK_TEMPORARY_PREFIX "new-"
-#define PACK_NAME_BYTES (HASH_HEX_BYTES + 5) /* hex of the footer's SHA-256, ".pack", NUL */
+#define PACK_NAME_BYTES (HASH_HEX_BYTES + 5) /* hex of the SHA-256 of header and footer, ".pack", NUL */
 
 /** What a chunk's bytes are. A hint for verify and sweep: what a reference says is what counts. */
 typedef enum PackKind {
@@ -47,12 +48,13 @@ bool pack_parse_trailer(const uint8_t *trailer, uint64_t file_bytes, uint32_t *o
         GError **error);
 /**
  * The entries of a footer: exactly `count` of them. Each must begin where the one before ends, the first behind the
- * header, the last before the footer; the hash must be the trailer's and, with `name`, the one the pack is named by.
+ * header, the last before the footer; the hash, of header and footer, must be the trailer's and, with `name`, the one
+ * the pack is named by.
  *
  * @out  a GArray of PackEntry, appended to
  */
-bool pack_parse_entries(const uint8_t *bytes, uint32_t count, const uint8_t *trailer, uint64_t file_bytes,
-        const char *name, GArray *out, GError **error);
+bool pack_parse_entries(const uint8_t *bytes, uint32_t count, const uint8_t *header, const uint8_t *trailer,
+        uint64_t file_bytes, const char *name, GArray *out, GError **error);
 bool pack_parse_header(const uint8_t *header, GError **error);
 /** Both, from an open pack. Out: its entries, appended; and its size. */
 bool pack_read_entries(int fd, const char *name, GArray *out, uint64_t *out_bytes, GError **error);

@@ -28,6 +28,7 @@ struct PackWriter {
 	int folder_fd;
 	int fd; /* -1 until the first buffer is full */
 	char temporary[32];
+	uint8_t header[PACK_HEADER_BYTES];
 	uint32_t offset; /* where the next chunk begins */
 	GByteArray *buffer;
 	GArray *entries;
@@ -39,10 +40,9 @@ struct PackWriter {
 
 static void begin(PackWriter *writer)
 {
-	uint8_t header[PACK_HEADER_BYTES];
-	pack_write_header(header);
+	pack_write_header(writer->header);
 	g_byte_array_set_size(writer->buffer, 0);
-	g_byte_array_append(writer->buffer, header, sizeof header);
+	g_byte_array_append(writer->buffer, writer->header, sizeof writer->header);
 	g_array_set_size(writer->entries, 0);
 	writer->offset = PACK_HEADER_BYTES;
 	writer->fd = -1;
@@ -218,7 +218,7 @@ bool pack_writer_seal(PackWriter *writer, PackSealed *out, GError **error)
 	for (guint i = 0; i < count; i++)
 		pack_write_entry(&g_array_index(writer->entries, PackEntry, i), footer + (size_t)i * PACK_ENTRY_BYTES);
 	uint8_t hash[HASH_BYTES];
-	pack_write_trailer(footer, count, footer + len, hash);
+	pack_write_trailer(writer->header, footer, count, footer + len, hash);
 	if (!append(writer, footer, len + PACK_TRAILER_BYTES, error) || !flush(writer, error))
 		return false;
 	char hex[HASH_HEX_BYTES];

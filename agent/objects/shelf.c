@@ -110,7 +110,8 @@ static void load_pack(Shelf *shelf, uint32_t number)
 	shelf->loose_packs++;
 	for (guint i = 0; i < entries->len; i++) {
 		IndexPlace place = {number, g_array_index(entries, PackEntry, i)};
-		index_table_put(shelf->table, &place);
+		if (!pack->condemned_us || !index_table_get(shelf->table, place.entry.id))
+			index_table_put(shelf->table, &place);
 	}
 }
 
@@ -178,6 +179,21 @@ static void forget(Shelf *shelf)
 		pack_at(shelf, i)->loaded = pack_at(shelf, i)->loose = pack_at(shelf, i)->filed = false;
 }
 
+/* Under the lock: marks the packs that a sweep means to remove. */
+static void load_condemned(Shelf *shelf)
+{
+	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(Condemned));
+	shelf->epoch = condemned_read(shelf->folder_fd, list);
+	for (guint i = 0; i < shelf->packs->len; i++)
+		pack_at(shelf, i)->condemned_us = 0;
+	for (guint i = 0; i < list->len; i++) {
+		const Condemned *line = &g_array_index(list, Condemned, i);
+		void *number;
+		if (g_hash_table_lookup_extended(shelf->by_name, line->name, NULL, &number))
+			pack_at(shelf, GPOINTER_TO_UINT(number))->condemned_us = line->since_us;
+	}
+}
+
 /* Under the lock. Numbers stay valid, so readers need not be told; a pack that is gone fails to open. */
 static bool refresh(Shelf *shelf, bool all, GError **error)
 {
@@ -187,11 +203,14 @@ static bool refresh(Shelf *shelf, bool all, GError **error)
 		return fail_errno(error, errno, "cannot read the packs of the content store");
 	int64_t changed = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
 	int64_t clock = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (!all && shelf->scanned && changed == shelf->changed_ns)
+	if (!all && shelf->scanned && changed == shelf->changed_ns) {
+		load_condemned(shelf);
 		return true;
+	}
 	bool gone;
 	if (!scan(shelf, &gone, error))
 		return false;
+	load_condemned(shelf);
 	if (all || gone)
 		forget(shelf);
 	if (!shelf->file)
@@ -243,10 +262,28 @@ bool shelf_find(Shelf *shelf, const uint8_t id[HASH_BYTES], IndexPlace *out)
 	return found;
 }
 
-bool shelf_has(Shelf *shelf, const uint8_t id[HASH_BYTES])
+/* Under the lock: what may be relied on. */
+static bool stays(Shelf *shelf, const uint8_t *id)
 {
 	IndexPlace place;
-	return shelf_find(shelf, id, &place) || shelf_is_empty_id(id);
+	return find(shelf, id, &place) &&
+	       (place.pack == INDEX_PACK_NONE || !pack_at(shelf, place.pack)->condemned_us);
+}
+
+bool shelf_has(Shelf *shelf, const uint8_t id[HASH_BYTES])
+{
+	g_mutex_lock(&shelf->lock);
+	bool has = stays(shelf, id);
+	g_mutex_unlock(&shelf->lock);
+	return has || shelf_is_empty_id(id);
+}
+
+uint64_t shelf_epoch(Shelf *shelf)
+{
+	g_mutex_lock(&shelf->lock);
+	uint64_t epoch = shelf->epoch;
+	g_mutex_unlock(&shelf->lock);
+	return epoch;
 }
 
 bool shelf_size(Shelf *shelf, const uint8_t id[HASH_BYTES], uint32_t *out)
@@ -264,10 +301,9 @@ bool shelf_size(Shelf *shelf, const uint8_t id[HASH_BYTES], uint32_t *out)
 bool shelf_reserve(Shelf *shelf, const uint8_t id[HASH_BYTES])
 {
 	g_mutex_lock(&shelf->lock);
-	IndexPlace place;
-	bool fresh = !find(shelf, id, &place);
+	bool fresh = !stays(shelf, id);
 	if (fresh) {
-		place = (IndexPlace){.pack = INDEX_PACK_NONE, .entry.raw = 1};
+		IndexPlace place = {.pack = INDEX_PACK_NONE, .entry.raw = 1};
 		memcpy(place.entry.id, id, HASH_BYTES);
 		index_table_put(shelf->table, &place);
 	}

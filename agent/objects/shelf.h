@@ -19,7 +19,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Shelf, shelf_close)
 int shelf_folder_fd(const Shelf *shelf);
 /** Sees the packs that others have written or removed since. Cheap when nothing has changed. */
 bool shelf_refresh(Shelf *shelf, GError **error);
-/** Whether the store has this chunk. */
+/** Changes whenever a sweep has condemned or removed something: what was known of the store may be wrong then. */
+uint64_t shelf_epoch(Shelf *shelf);
+/** Whether the store has this chunk, and will keep it if it is named: one in a condemned pack does not count. */
 bool shelf_has(Shelf *shelf, const uint8_t id[HASH_BYTES]);
 /** The length of a chunk; false when the store has none. */
 bool shelf_size(Shelf *shelf, const uint8_t id[HASH_BYTES], uint32_t *out);

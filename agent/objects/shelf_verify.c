@@ -92,7 +92,8 @@ static bool inspect(G_GNUC_UNUSED Crew *crew, void *task, G_GNUC_UNUSED unsigned
 	g_mutex_unlock(&all->lock);
 	for (guint i = 0; i < entries->len; i++) {
 		const PackEntry *entry = &g_array_index(entries, PackEntry, i);
-		if (!shelf_has(all->shelf, entry->id))
+		IndexPlace place;
+		if (!shelf_find(all->shelf, entry->id, &place))
 			note(all, pack, entry, "the index does not know the chunk");
 	}
 	return true;

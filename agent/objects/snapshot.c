@@ -194,11 +194,19 @@ static bool store_file(Seat *seat, int folder_fd, Item *item, GError **error)
 	return true;
 }
 
-/* An id from the cache counts only if the store still has the object. */
+/*
+ * An id from the cache counts only if the store still has the object, and will keep it. What a list names was there
+ * when the cache was written; after a sweep it is looked up again.
+ */
 static bool recall(Snapshot *all, Item *item)
 {
-	return all->cache && statcache_find(all->cache, &item->key, item->id) &&
-	       shelf_has(all->objects->shelf, item->id);
+	Shelf *shelf = all->objects->shelf;
+	if (!all->cache || !statcache_find(all->cache, &item->key, item->id) || !shelf_has(shelf, item->id))
+		return false;
+	if (item->bytes <= CHUNK_WHOLE_BYTES || statcache_is_current(all->cache))
+		return true;
+	g_autoptr(ShelfReader) reader = shelf_reader_new(shelf);
+	return tree_list_stays(shelf, reader, item->id);
 }
 
 /* Looks at one name. Folders and links are settled here; files are read later. */
@@ -443,7 +451,7 @@ static bool run(Objects *objects, int fd, const char *single, ObjectsTree *out, 
 	ShelfWriter *writers[G_N_ELEMENTS(all.seats)];
 	g_mutex_init(&all.lock);
 	g_queue_init(&all.folders);
-	all.cache = statcache_open(shelf_folder_fd(objects->shelf), fd, single);
+	all.cache = statcache_open(shelf_folder_fd(objects->shelf), fd, single, shelf_epoch(objects->shelf));
 	for (unsigned i = 0; i < seats; i++) {
 		writers[i] = all.seats[i].writer = shelf_writer_new(objects->shelf);
 		all.seats[i].folders = tree_builder_new(MANIFEST_FOLDER, writers[i]);

@@ -18,7 +18,7 @@
 #include "agent/objects/bytes.h"
 
 #define FOLDER_NAME "stat"
-#define HEADER_BYTES 48 /* magic, version, count, SHA-256 of the records */
+#define HEADER_BYTES 48 /* magic, epoch, SHA-256 of the records */
 #define FILES_MIN 64    /* a smaller tree is read in no time … */
 #define BYTES_MIN (16 * 1024 * 1024)
 #define CACHES_MAX 256 /* roots that are remembered */
@@ -34,6 +34,8 @@ struct StatCache {
 	int folder_fd;
 	char name[HASH_HEX_BYTES];
 	int64_t start_ns;
+	uint64_t epoch;     /* of the store, now */
+	uint64_t epoch_then; /* and when the records were written */
 	uint8_t *mapped;
 	size_t mapped_bytes;
 	const Record *records;
@@ -43,7 +45,7 @@ struct StatCache {
 	bool changed; /* a file was noted that the cache did not know */
 };
 
-static const uint8_t magic[8] = {'A', 'S', 'S', 'A', 'Y', 'S', 'T', '1'};
+static const uint8_t magic[8] = {'A', 'S', 'S', 'A', 'Y', 'S', 'T', 'A'};
 
 StatKey statcache_key(const struct stat *info)
 {
@@ -75,12 +77,13 @@ static void load(StatCache *cache)
 		return;
 	}
 	cache->mapped = mapped;
+	cache->epoch_then = get64(mapped + 8);
 	cache->mapped_bytes = len;
 	cache->records = (const Record *)(const void *)(mapped + HEADER_BYTES);
 	cache->count = (len - HEADER_BYTES) / sizeof(Record);
 }
 
-StatCache *statcache_open(int store_fd, int tree_fd, const char *single)
+StatCache *statcache_open(int store_fd, int tree_fd, const char *single, uint64_t epoch)
 {
 	char link[64];
 	char path[4096];
@@ -95,6 +98,7 @@ StatCache *statcache_open(int store_fd, int tree_fd, const char *single)
 		return NULL;
 	StatCache *cache = g_new0(StatCache, 1);
 	cache->folder_fd = folder_fd;
+	cache->epoch = epoch;
 	cache->start_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	cache->noted = g_array_new(FALSE, FALSE, sizeof(Record));
 	g_mutex_init(&cache->lock);
@@ -117,6 +121,11 @@ void statcache_free(StatCache *cache)
 	g_array_unref(cache->noted);
 	g_mutex_clear(&cache->lock);
 	g_free(cache);
+}
+
+bool statcache_is_current(const StatCache *cache)
+{
+	return cache->epoch == cache->epoch_then;
 }
 
 bool statcache_find(const StatCache *cache, const StatKey *key, uint8_t out_id[HASH_BYTES])
@@ -192,13 +201,13 @@ static void prune(const StatCache *cache)
 void statcache_save(StatCache *cache, uint64_t files, uint64_t bytes)
 {
 	if (!cache || (files < FILES_MIN && bytes < BYTES_MIN) ||
-	        (!cache->changed && cache->noted->len == cache->count))
+	        (!cache->changed && cache->noted->len == cache->count && statcache_is_current(cache)))
 		return;
 	g_array_sort(cache->noted, compare);
 	size_t len = (size_t)cache->noted->len * sizeof(Record);
 	uint8_t header[HEADER_BYTES] = {0};
 	memcpy(header, magic, sizeof magic);
-	put64(header + 8, cache->noted->len);
+	put64(header + 8, cache->epoch);
 	hash_bytes(cache->noted->data, len, header + 16);
 	char temporary[HASH_HEX_BYTES + 8];
 	uint8_t noise[3];

@@ -29,10 +29,13 @@ typedef struct StatCache StatCache;
  *
  * @tree_fd  the folder that is stored
  * @single   the file in it that is stored alone, or NULL
+ * @epoch    the store's, see shelf_epoch()
  */
-StatCache *statcache_open(int store_fd, int tree_fd, const char *single);
+StatCache *statcache_open(int store_fd, int tree_fd, const char *single, uint64_t epoch);
 void statcache_free(StatCache *cache);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StatCache, statcache_free)
+/** Whether no sweep has removed anything since: else an object that is there may miss a part of what it names. */
+bool statcache_is_current(const StatCache *cache);
 /** The id that a file had when its key was this. Thread: any. */
 bool statcache_find(const StatCache *cache, const StatKey *key, uint8_t out_id[HASH_BYTES]);
 /**

@@ -285,3 +285,20 @@ bool tree_file_read(ShelfReader *reader, const ManifestEntry *file, TreePiece pi
 	Pour to = {reader, piece, data};
 	return tree_file_chunks(reader, file, pour, &to, error);
 }
+
+static bool list_stays(Shelf *shelf, ShelfReader *reader, const uint8_t *id, int level)
+{
+	if (!shelf_has(shelf, id))
+		return false;
+	g_autoptr(ManifestNode) node = read_node(reader, id, MANIFEST_LIST, level, NULL);
+	for (uint32_t i = 0; node && i < node->count; i++)
+		if (node->level > 0 ? !list_stays(shelf, reader, node->entries[i].id, node->level - 1)
+		                    : !shelf_has(shelf, node->entries[i].id))
+			return false;
+	return node != NULL;
+}
+
+bool tree_list_stays(Shelf *shelf, ShelfReader *reader, const uint8_t id[HASH_BYTES])
+{
+	return list_stays(shelf, reader, id, -1);
+}

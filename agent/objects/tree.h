@@ -44,3 +44,5 @@ bool tree_file_read(ShelfReader *reader, const ManifestEntry *file, TreePiece pi
 /** Called for each chunk of a file, in order, without reading it. */
 typedef bool (*TreeChunk)(const uint8_t id[HASH_BYTES], uint64_t len, void *data, GError **error);
 bool tree_file_chunks(ShelfReader *reader, const ManifestEntry *file, TreeChunk chunk, void *data, GError **error);
+/** Whether the store has, and will keep, all nodes and chunks of a file's list. */
+bool tree_list_stays(Shelf *shelf, ShelfReader *reader, const uint8_t id[HASH_BYTES]);

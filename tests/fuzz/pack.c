@@ -18,10 +18,13 @@ static void read_pack(const uint8_t *data, size_t size)
 	if (!pack_parse_trailer(trailer, size, &count, &offset, NULL))
 		return;
 	uint8_t hash[HASH_BYTES];
-	hash_bytes(data + offset, (size_t)count * PACK_ENTRY_BYTES, hash);
+	g_autoptr(Hash) ends = hash_new();
+	hash_update(ends, data, PACK_HEADER_BYTES);
+	hash_update(ends, data + offset, (size_t)count * PACK_ENTRY_BYTES);
+	hash_final(ends, hash);
 	memcpy(trailer + 8, hash, 8);
 	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(PackEntry));
-	if (!pack_parse_entries(data + offset, count, trailer, size, NULL, entries, NULL))
+	if (!pack_parse_entries(data + offset, count, data, trailer, size, NULL, entries, NULL))
 		return;
 	for (guint i = 0; i < entries->len; i++) {
 		const PackEntry *entry = &g_array_index(entries, PackEntry, i);
