@@ -190,7 +190,7 @@ static bool put_rows(Mounts *mounts, int root, bool covers, MountsFailure *out)
 
 bool mounts_apply(Mounts *mounts, MountsFailure *out)
 {
-	umask(0);
+	mode_t given = umask(0);
 	/* Nothing we mount shall appear on the host, and nothing that the host mounts later in the place. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return failed(out, "cannot leave the host's mounts", "/");
@@ -211,5 +211,6 @@ bool mounts_apply(Mounts *mounts, MountsFailure *out)
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return failed(out, "cannot leave the host's root", "/");
 	close(root);
+	umask(given); /* the steps' own, which the workplace has chosen */
 	return true;
 }

@@ -256,6 +256,8 @@ static bool is_clean(const char *bytes, size_t len)
 /* The last station: lines. */
 static void format_lines(JobLog *log, const char *bytes, size_t len)
 {
+	if (len == 0)
+		return;
 	const char *end = bytes + len;
 	bool clean = is_clean(bytes, len);
 	if (log->partial->len > 0) {
@@ -289,13 +291,12 @@ static void pass_on(JobLog *log, const char *bytes, size_t len)
 {
 	if (len == 0)
 		return;
-	if (mask_is_empty(log->mask)) {
-		format_lines(log, bytes, len);
-		return;
-	}
 	g_byte_array_set_size(log->masked, 0);
-	mask_stream_feed(log->stream, bytes, len, log->masked);
-	format_lines(log, (const char *)log->masked->data, log->masked->len);
+	size_t plain = mask_stream_pass(log->stream, bytes, len, log->masked);
+	if (plain > 0)
+		format_lines(log, bytes, plain);
+	else
+		format_lines(log, (const char *)log->masked->data, log->masked->len);
 }
 
 static void pass_end(JobLog *log)

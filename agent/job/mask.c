@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Aho-Corasick over a trie in arrays: first child and next sibling, so that memory goes with the patterns and not with
- * the alphabet. Most bytes of a log are at the root; there a bitmap of the patterns' first two bytes says "go on"
- * without a look at the trie.
+ * the alphabet. Most bytes of a log are at the root; there a window as long as the shortest pattern is moved by what
+ * its last two bytes allow (Wu, Manber), so that most bytes are never looked at.
  *
  * What a stream has decided is everything before the longest suffix that could still become a secret: the depth of
  * the current node. Only that much is held back.
  *
- * Source: Aho, Corasick: Efficient string matching (1975).
+ * Source: Aho, Corasick: Efficient string matching (1975); Wu, Manber: A fast algorithm for multi-pattern searching
+ * (1994).
  */
 #include "agent/job/mask.h"
 
@@ -20,6 +21,7 @@
 #define BASE64_PIECE_MIN 6
 #define BASE64_WRAP 76            /* what base64(1) and MIME make of a long one */
 #define JSON_DEPTH_MAX 16
+#define WINDOW_MAX 64
 
 typedef struct Node {
 	guint32 child;   /* first; 0: none */
@@ -34,8 +36,8 @@ struct Mask {
 	GHashTable *patterns; /* GBytes, a set */
 	GArray *nodes;        /* Node; [0] is the root; empty until built */
 	guint32 root[256];
-	guint64 pairs[1024];  /* bitmap: do these two bytes begin a pattern? */
-	bool firsts[256];
+	size_t window;        /* the shortest pattern's length, at most WINDOW_MAX */
+	guint8 shifts[65536]; /* how far a window that ends with these two bytes may move on; 0: a pattern may begin */
 	guint generation;     /* grows with every pattern */
 	guint built;
 };
@@ -266,8 +268,7 @@ static void build(Mask *mask)
 	mask->built = mask->generation;
 	g_array_set_size(mask->nodes, 0);
 	memset(mask->root, 0, sizeof mask->root);
-	memset(mask->pairs, 0, sizeof mask->pairs);
-	memset(mask->firsts, 0, sizeof mask->firsts);
+	mask->window = WINDOW_MAX;
 	Node root = {0};
 	g_array_append_val(mask->nodes, root);
 	GHashTableIter walk;
@@ -290,12 +291,15 @@ static void build(Mask *mask)
 			at = next;
 		}
 		node_at(mask, at)->match = (guint32)len;
-		mask->firsts[bytes[0]] = true;
-		for (unsigned second = 0; second < 256; second++) {
-			if (len > 1 && second != bytes[1])
-				continue;
-			unsigned pair = (unsigned)bytes[0] << 8 | second;
-			mask->pairs[pair >> 6] |= G_GUINT64_CONSTANT(1) << (pair & 63);
+		mask->window = MIN(mask->window, len);
+	}
+	memset(mask->shifts, mask->window > 1 ? (int)mask->window - 1 : 0, sizeof mask->shifts);
+	g_hash_table_iter_init(&walk, mask->patterns);
+	while (g_hash_table_iter_next(&walk, &pattern, NULL)) {
+		const guint8 *bytes = g_bytes_get_data(pattern, NULL);
+		for (size_t i = 0; i + 1 < mask->window; i++) {
+			guint8 *shift = &mask->shifts[(unsigned)bytes[i] << 8 | bytes[i + 1]];
+			*shift = MIN(*shift, (guint8)(mask->window - 2 - i));
 		}
 	}
 	/* Breadth first: a node's fail is known before its children need it. */
@@ -386,16 +390,12 @@ static guint32 scan(MaskStream *stream, const guint8 *bytes, size_t from, size_t
 	const Node *nodes = node_at(mask, 0);
 	size_t i = from;
 	while (i < len) {
-		if (state == 0) {
-			size_t last = len - 1;
-			while (i < last) {
-				unsigned pair = (unsigned)bytes[i] << 8 | bytes[i + 1];
-				if (mask->pairs[pair >> 6] >> (pair & 63) & 1)
-					break;
-				i++;
-			}
-			if (i == last && !mask->firsts[bytes[i]])
-				return 0;
+		if (state == 0 && mask->window > 1) {
+			const size_t reach = mask->window;
+			guint8 shift;
+			while (i + reach <= len &&
+			        (shift = mask->shifts[(unsigned)bytes[i + reach - 2] << 8 | bytes[i + reach - 1]]) > 0)
+				i += shift;
 		}
 		guint8 byte = bytes[i++];
 		guint32 next;
@@ -410,13 +410,16 @@ static guint32 scan(MaskStream *stream, const guint8 *bytes, size_t from, size_t
 
 void mask_stream_feed(MaskStream *stream, const char *bytes, size_t len, GByteArray *out)
 {
+	size_t plain = mask_stream_pass(stream, bytes, len, out);
+	if (plain > 0)
+		g_byte_array_append(out, (const guint8 *)bytes, (guint)plain);
+}
+
+size_t mask_stream_pass(MaskStream *stream, const char *bytes, size_t len, GByteArray *out)
+{
 	Mask *mask = stream->mask;
-	if (len == 0)
-		return;
-	if (mask_is_empty(mask)) {
-		g_byte_array_append(out, (const guint8 *)bytes, (guint)len);
-		return;
-	}
+	if (len == 0 || mask_is_empty(mask))
+		return len;
 	build(mask);
 	size_t from = stream->held->len;
 	if (stream->generation != mask->generation) { /* new patterns: look at what was held back once more */
@@ -431,6 +434,10 @@ void mask_stream_feed(MaskStream *stream, const char *bytes, size_t len, GByteAr
 	size_t total = from + len;
 	stream->state = scan(stream, all, from, total, stream->state);
 	size_t boundary = total - node_at(mask, stream->state)->depth;
+	if (from == 0 && stream->intervals->len == 0 && stream->masked_until == 0) {
+		g_byte_array_append(stream->held, all + boundary, (guint)(total - boundary));
+		return boundary;
+	}
 	write_decided(stream, all, 0, boundary, out);
 	for (guint i = 0; i < stream->intervals->len; i++) {
 		Interval *interval = &g_array_index(stream->intervals, Interval, i);
@@ -442,6 +449,7 @@ void mask_stream_feed(MaskStream *stream, const char *bytes, size_t len, GByteAr
 		g_byte_array_remove_range(stream->held, 0, (guint)boundary);
 	else
 		g_byte_array_append(stream->held, all + boundary, (guint)(total - boundary));
+	return 0;
 }
 
 void mask_stream_end(MaskStream *stream, GByteArray *out)

@@ -36,5 +36,11 @@ MaskStream *mask_stream_new(Mask *mask);
 void mask_stream_free(MaskStream *stream);
 /** Appends to `out` what is decided; what may be the begin of a secret is held back. */
 void mask_stream_feed(MaskStream *stream, const char *bytes, size_t len, GByteArray *out);
+/**
+ * The same without a copy where nothing was found, which is the rule.
+ *
+ * Returns   how many of the first bytes are to be taken as they are; when it is 0, what is decided is in `out`
+ */
+size_t mask_stream_pass(MaskStream *stream, const char *bytes, size_t len, GByteArray *out);
 /** Nothing follows: appends what was held back. */
 void mask_stream_end(MaskStream *stream, GByteArray *out);
