@@ -255,7 +255,7 @@ void frame_command(GString *out, const char *format, ...)
 	va_start(args, format);
 	g_autofree char *text = g_strdup_vprintf(format, args);
 	va_end(args);
-	html(out, "<pre class=\"command\" tabindex=\"0\" data-copy><code>%s</code></pre>", text);
+	html(out, "<pre class=\"shell\" tabindex=\"0\" data-copy><code>%s</code></pre>", text);
 }
 
 void frame_next(GString *out, const PageView *view, const json_t *data)

@@ -130,7 +130,7 @@ static void table_begin(GString *out, Block *block, const char *line)
 }
 
 /* One line that is neither code nor part of a table. */
-static void plain_line(GString *out, Block *block, const char *line)
+static void plain_line(GString *out, Block *block, int *heading, const char *line)
 {
 	const char *text = line + strspn(line, " \t");
 	size_t hashes = strspn(text, "#");
@@ -139,7 +139,8 @@ static void plain_line(GString *out, Block *block, const char *line)
 		to_block(out, block, BLOCK_NONE, "");
 	} else if (hashes >= 1 && hashes <= 6 && text[hashes] == ' ') {
 		to_block(out, block, BLOCK_NONE, "");
-		int level = hashes == 1 ? 3 : hashes == 2 ? 4 : 5;
+		int level = MIN((int)hashes + 2, MIN(*heading + 1, 6)); /* no level is left out, whatever the text says */
+		*heading = level;
 		g_string_append_printf(out, "<h%d>", level);
 		inline_html(out, text + hashes + 1, strlen(text + hashes + 1));
 		g_string_append_printf(out, "</h%d>", level);
@@ -172,6 +173,7 @@ static void plain_line(GString *out, Block *block, const char *line)
 void markdown_html(GString *out, const char *text)
 {
 	Block block = BLOCK_NONE;
+	int heading = 2; /* what stands above on the page */
 	g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
 	for (size_t i = 0; lines[i]; i++) {
 		char *line = lines[i];
@@ -194,7 +196,7 @@ void markdown_html(GString *out, const char *text)
 			table_begin(out, &block, line);
 			i++;
 		} else {
-			plain_line(out, &block, line);
+			plain_line(out, &block, &heading, line);
 		}
 	}
 	to_block(out, &block, BLOCK_NONE, "");

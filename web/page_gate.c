@@ -273,7 +273,7 @@ static void decide(GString *out, const PageView *view, const json_t *data)
 		                     "<textarea name=\"override_reason\" rows=\"2\" required></textarea></label>");
 	html(out, "<div class=\"buttons\"><button name=\"verdict\" value=\"approve\" class=\"approve %s\">", override ? "" : "primary");
 	frame_icon(out, "success");
-	g_string_append(out, override ? "Approve<span class=\"wide\"> against the evidence</span></button>" : "Approve</button>");
+	g_string_append(out, override ? "<span>Approve<span class=\"wide\"> against the evidence</span></span></button>" : "Approve</button>");
 	html(out, "<button name=\"verdict\" value=\"reject\" formnovalidate class=\"reject %s\">", override ? "primary" : "");
 	frame_icon(out, "failure");
 	g_string_append(out, "Reject</button></div></form></section>");

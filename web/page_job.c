@@ -122,13 +122,13 @@ static void line(LogPrinter *printer, const json_t *entry)
 	g_string_append(out, "</span></div>");
 }
 
-static void pages(GString *out, const json_t *log)
+static void pages(GString *out, const json_t *log, const char *label)
 {
 	int64_t total = json_get_int(log, "total_lines", 0), from = json_get_int(log, "from", 1);
 	int64_t shown = (int64_t)json_array_size(json_object_get(log, "lines"));
 	if (shown == 0 || (from <= 1 && shown >= total))
 		return;
-	html(out, "<nav class=\"pager\" aria-label=\"Parts of the log\"><p>Lines ");
+	html(out, "<nav class=\"pager\" aria-label=\"%s\"><p>Lines ", label);
 	html_count(out, from);
 	g_string_append(out, " to ");
 	html_count(out, from + shown - 1);
@@ -189,14 +189,14 @@ static void log_html(GString *out, const PageView *view, const json_t *job, cons
 		frame_section_end(out);
 		return;
 	}
-	pages(out, log);
+	pages(out, log, "Parts of the log");
 	g_string_append(out, "<div class=\"log-box\"><input type=\"checkbox\" id=\"times\"><label for=\"times\">Times</label>"
 	                     "<input type=\"checkbox\" id=\"wrap\" checked><label for=\"wrap\">Wrap</label>");
 	int64_t last = json_get_int(log, "from", 1) + (int64_t)count - 1;
 	bool live = !ended && last >= json_get_int(log, "total_lines", 0);
 	if (live)
 		g_string_append(out, "<input type=\"checkbox\" id=\"follow\" checked><label for=\"follow\">Follow</label>");
-	g_string_append(out, "<div class=\"log\" tabindex=\"0\" role=\"region\" aria-label=\"Log\"");
+	g_string_append(out, "<div class=\"log\" tabindex=\"0\" role=\"region\" aria-label=\"Lines of the log\"");
 	if (live)
 		html(out, " data-stream=\"/api/v1/jobs/%" PRId64 "/log/stream?offset=%" PRId64 "\" data-line=\"%" PRId64 "\"",
 		        json_get_int(job, "id", 0), json_get_int(log, "end_offset", 0), last);
@@ -212,7 +212,7 @@ static void log_html(GString *out, const PageView *view, const json_t *job, cons
 	}
 	end_step(&printer);
 	g_string_append(out, "</div></div>");
-	pages(out, log);
+	pages(out, log, "Parts of the log, below it");
 	frame_section_end(out);
 }
 

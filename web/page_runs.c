@@ -172,7 +172,7 @@ static void row(GString *out, const PageView *view, const json_t *runs, const js
 	html_digest(out, json_get_string(run, "sha", NULL));
 	g_string_append(out, "</span></div><div class=\"run-time\">");
 	int64_t duration = run_duration(run, view->now_us);
-	if (json_get_string(run, "started_at", NULL)) {
+	if (json_get_string(run, "started_at", NULL) && strcmp(status, "waiting") != 0) {
 		int64_t usual = usual_duration(runs, run);
 		g_string_append(out, "<span class=\"took\"");
 		if (usual > 0) {
@@ -181,7 +181,7 @@ static void row(GString *out, const PageView *view, const json_t *runs, const js
 			g_string_append(out, "\"");
 		}
 		g_string_append(out, ">");
-		svg_bar(out, duration, usual, longest, frame_colour(status));
+		svg_bar(out, duration, usual, usual > 0 ? usual * 3 / 2 : longest, frame_colour(status));
 		html_duration(out, duration);
 		g_string_append(out, "</span>");
 	}
@@ -212,7 +212,7 @@ void page_runs(GString *out, const PageView *view, const json_t *data)
 	size_t i;
 	json_t *run;
 	json_array_foreach(runs, i, run)
-		longest = MAX(longest, run_duration(run, view->now_us));
+		longest = json_get_string(run, "finished_at", NULL) ? MAX(longest, run_duration(run, view->now_us)) : longest;
 	g_string_append(out, "<ul class=\"runs\">");
 	json_array_foreach(runs, i, run)
 		row(out, view, runs, run, !repo, longest);

@@ -54,7 +54,8 @@ static int metric_decimals(const json_t *metric)
 	double width = json_get_real(metric, "high", NAN) - json_get_real(metric, "low", NAN);
 	if (!isfinite(width) || width <= 0)
 		width = fabs(json_get_real(metric, "difference", 0));
-	return html_decimals(width);
+	double size = fabs(json_get_real(metric, "candidate", 0));
+	return MAX(html_decimals(width), size > 0 && size < 1 ? 3 : 0); /* shares line up */
 }
 
 static char *slice_text(const json_t *metric)

@@ -10,7 +10,7 @@
 #include "web/html.h"
 
 #define INTERVAL_WIDTH 220.0
-#define INTERVAL_HEIGHT 28.0
+#define INTERVAL_HEIGHT 57.0 /* a row of the table, so that the lines run through it */
 
 void svg_interval(GString *out, const SvgInterval *row)
 {
@@ -26,7 +26,8 @@ void svg_interval(GString *out, const SvgInterval *row)
 	from = CLAMP(from, -edge, edge);
 	to = CLAMP(to, -edge, edge);
 	at = CLAMP(at, -edge, edge);
-	html(out, "<svg class=\"forest %s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-labelledby=\"fp%u ft%u\">"
+	html(out, "<svg class=\"forest %s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" preserveAspectRatio=\"xMidYMid slice\" "
+	          "aria-labelledby=\"fp%u ft%u\">"
 	          "<title id=\"fp%u\">%s: difference with its interval</title><desc id=\"ft%u\">%s</desc>",
 	        row->colour, INTERVAL_WIDTH, INTERVAL_HEIGHT, row->id, row->id, row->id, row->name, row->id, row->text);
 	if (row->margin > 0) {
@@ -57,7 +58,7 @@ void svg_bar(GString *out, int64_t duration_us, int64_t usual_us, int64_t longes
 {
 	double longest = (double)MAX(MAX(longest_us, usual_us), MAX(duration_us, 1));
 	double width = 56;
-	g_string_append(out, "<svg class=\"bar ");
+	g_string_append(out, "<svg class=\"gauge ");
 	html_text(out, colour);
 	html(out, "\" viewBox=\"0 0 %.0f 8\" aria-hidden=\"true\"><path class=\"track\" d=\"M0 4H%.0f\"/>", width, width);
 	html(out, "<path class=\"fill\" d=\"M0 4H%.1f\"/>", MAX((double)duration_us / longest * width, 1.5));

@@ -14,7 +14,8 @@
 #define GROUPS_MAX 200
 #define NODE_WIDTH 176.0
 #define NODE_HEIGHT 52.0
-#define GAP_X 72.0
+#define GAP_X 38.0
+#define GAP_GATE 70.0 /* where a gate stands before the layer */
 #define GAP_Y 18.0
 #define PAD 8.0
 
@@ -117,32 +118,36 @@ static void place(Graph *graph, double *width, double *height)
 	for (size_t g = 0; g < graph->count; g++)
 		layers = MAX(layers, graph->groups[g].layer + 1);
 	g_autofree size_t *rows = g_new0(size_t, layers);
-	for (size_t g = 0; g < graph->count; g++)
-		rows_max = MAX(rows_max, ++rows[graph->groups[g].layer]);
+	for (size_t g = 0; g < graph->count; g++) {
+		size_t in_layer = ++rows[graph->groups[g].layer];
+		rows_max = MAX(rows_max, in_layer);
+	}
 	double left = PAD;
-	for (size_t g = 0; g < graph->count; g++)
-		left = graph->groups[g].layer == 0 && graph->groups[g].gated ? PAD + 52 : left;
 	g_autofree Group **order = g_new(Group *, graph->count);
 	for (size_t at = 0; at < layers; at++) {
 		size_t count = 0;
+		bool gated = false;
 		for (size_t g = 0; g < graph->count; g++) {
 			Group *group = &graph->groups[g];
 			if (group->layer != at)
 				continue;
+			gated = gated || group->gated;
 			group->rank = group->needs_count ? 0 : (double)count * (NODE_HEIGHT + GAP_Y);
 			for (size_t n = 0; n < group->needs_count; n++)
 				group->rank += graph->groups[group->needs[n]].y / (double)group->needs_count;
 			order[count++] = group;
 		}
 		qsort(order, count, sizeof *order, by_rank);
+		left += gated ? (at ? GAP_GATE : 52) : at ? GAP_X : 0;
 		double top = PAD + (double)(rows_max - count) / 2 * (NODE_HEIGHT + GAP_Y);
 		for (size_t i = 0; i < count; i++) {
-			order[i]->x = left + (double)at * (NODE_WIDTH + GAP_X);
+			order[i]->x = left;
 			order[i]->y = top + (double)i * (NODE_HEIGHT + GAP_Y);
 		}
+		left += NODE_WIDTH;
 	}
-	*width = left + (double)layers * NODE_WIDTH + (double)(layers - 1) * GAP_X + PAD + 6;
-	*height = 2 * PAD + (double)rows_max * NODE_HEIGHT + (double)(rows_max - 1) * GAP_Y + 6;
+	*width = left + PAD + 6;
+	*height = 2 * PAD + (double)rows_max * NODE_HEIGHT + (double)(rows_max - 1) * GAP_Y + 12;
 }
 
 /* Marks the chain of needs that ended last. */
@@ -164,6 +169,28 @@ static void mark_critical(Graph *graph)
 	}
 }
 
+/* An edge over several layers runs in a lane below what stands between. */
+static void draw_edge(GString *out, const Graph *graph, const Group *from, const Group *to, double end)
+{
+	double x1 = from->x + NODE_WIDTH + (from->jobs > 1 ? 6 : 0), y1 = from->y + NODE_HEIGHT / 2;
+	double y2 = to->y + NODE_HEIGHT / 2, bend = (end - x1) / 2, lane = y1;
+	const char *heavy = from->critical && to->critical ? " heavy" : "";
+	if (to->layer <= from->layer + 1) {
+		html(out, "<path class=\"edge%s\" d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\"/>", heavy, x1, y1, x1 + bend, y1,
+		        end - bend, y2, end, y2);
+		return;
+	}
+	for (size_t g = 0; g < graph->count; g++) {
+		const Group *between = &graph->groups[g];
+		if (between->layer > from->layer && between->layer < to->layer)
+			lane = MAX(lane, between->y + NODE_HEIGHT + 12);
+	}
+	bend = 20;
+	html(out, "<path class=\"edge%s\" d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fH%.1f", heavy, x1, y1, x1 + bend, y1, x1, lane,
+	        x1 + bend, lane, end - 2 * bend);
+	html(out, "C%.1f %.1f %.1f %.1f %.1f %.1f\"/>", end - bend / 2, lane, end - 1.5 * bend, y2, end, y2);
+}
+
 static void draw_edges(GString *out, const Graph *graph)
 {
 	for (size_t g = 0; g < graph->count; g++) {
@@ -176,10 +203,7 @@ static void draw_edges(GString *out, const Graph *graph)
 				implied = implied || (other != n && graph->reach[to->needs[n]][to->needs[other]]);
 			if (implied)
 				continue;
-			double x1 = from->x + NODE_WIDTH + (from->jobs > 1 ? 6 : 0), y1 = from->y + NODE_HEIGHT / 2;
-			double bend = (end - x1) / 2;
-			html(out, "<path class=\"edge%s\" d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\"/>",
-			        from->critical && to->critical ? " heavy" : "", x1, y1, x1 + bend, y1, end - bend, y2, end, y2);
+			draw_edge(out, graph, from, to, end);
 		}
 		if (to->gated)
 			html(out, "<path class=\"edge%s\" d=\"M%.1f %.1fH%.1f\"/>", to->critical ? " heavy" : "", to->x - 16, y2, to->x);
@@ -242,7 +266,7 @@ static void draw_node(GString *out, const json_t *run, const json_t *jobs, const
 	html(out, "<use class=\"icon\" href=\"#i-%s\" x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"18\"/>", status,
 	        group->x + 12, group->y + 17);
 	html(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 22);
-	short_text(out, name, 18);
+	short_text(out, name, 17);
 	html(out, "</text><text class=\"axis\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 39);
 	const char *started = json_get_string(group->first, "started_at", NULL);
 	html_text(out, status);
