@@ -266,7 +266,7 @@ static void draw_node(GString *out, const json_t *run, const json_t *jobs, const
 	html(out, "<use class=\"icon\" href=\"#i-%s\" x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"18\"/>", status,
 	        group->x + 12, group->y + 17);
 	html(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 22);
-	short_text(out, name, 17);
+	short_text(out, name, 15);
 	html(out, "</text><text class=\"axis\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 39);
 	const char *started = json_get_string(group->first, "started_at", NULL);
 	html_text(out, status);
