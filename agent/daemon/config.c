@@ -289,6 +289,8 @@ static bool is_section(const char *name)
 
 static bool read_mapping(Reading *reading, const YamlNode *mapping, const char *section)
 {
+	if (section && mapping->kind == YAML_NULL)
+		return true; /* a section whose keys are all commented out, as in the file that is installed */
 	if (mapping->kind != YAML_MAPPING)
 		return complain(reading, mapping, "a mapping of keys is expected here");
 	for (size_t i = 0; i + 1 < mapping->items_len; i += 2) {

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration: the file that is installed says what the program does, commented out or not. */
+#include "agent/daemon/config.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "agent/base/error.h"
+
+static Config *load(const char *text, GError **error)
+{
+	g_autofree char *path = NULL;
+	int fd = g_file_open_tmp("assay-config-XXXXXX", &path, NULL);
+	g_assert_cmpint(fd, >=, 0);
+	g_close(fd, NULL);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	Config *config = config_load(path, error);
+	g_unlink(path);
+	return config;
+}
+
+static void assert_same(const Config *a, const Config *b)
+{
+	g_assert_cmpstr(a->data, ==, b->data);
+	g_assert_cmpstr(a->listen_address, ==, b->listen_address);
+	g_assert_cmpint(a->listen_port, ==, b->listen_port);
+	g_assert_cmpstr(a->socket, ==, b->socket);
+	g_assert_cmpint(a->jobs, ==, b->jobs);
+	g_assert_cmpint(a->body_bytes, ==, b->body_bytes);
+	g_assert_cmpint(a->job_timeout_us, ==, b->job_timeout_us);
+	g_assert_cmpint(a->job_memory_bytes, ==, b->job_memory_bytes);
+	g_assert_cmpint(a->job_processes, ==, b->job_processes);
+	g_assert_cmpint(a->log_bytes, ==, b->log_bytes);
+	g_assert_cmpint(a->gate_expires_us, ==, b->gate_expires_us);
+	g_assert_cmpstr(a->network, ==, b->network);
+	g_assert_cmpstr(a->executor_default, ==, b->executor_default);
+	g_assert_cmpint(a->job_uid, ==, b->job_uid);
+	g_assert_cmpstr(a->log_level, ==, b->log_level);
+}
+
+static char *installed(void)
+{
+	char *text = NULL;
+	g_assert_true(g_file_get_contents(TEST_SOURCE_DIR "/packaging/assay.yml", &text, NULL, NULL));
+	return text;
+}
+
+static void installed_file_changes_nothing(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = installed();
+	g_autoptr(Config) defaults = config_load(NULL, &error);
+	g_autoptr(Config) config = load(text, &error);
+	g_assert_no_error(error);
+	assert_same(defaults, config);
+}
+
+static void installed_file_names_the_defaults(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *commented = installed();
+	/* A comment without a blank is a key. */
+	g_autoptr(GRegex) keys = g_regex_new("^( *)#(?=[a-z_]+:| )", G_REGEX_MULTILINE, 0, NULL);
+	g_autoptr(GRegex) prose = g_regex_new("^ *# .*\n", G_REGEX_MULTILINE, 0, NULL);
+	g_autofree char *mounts = g_regex_replace_literal(prose, commented, -1, 0, "", 0, NULL);
+	g_autofree char *text = g_regex_replace(keys, mounts, -1, 0, "\\1", 0, NULL);
+	g_autoptr(GString) whole = g_string_new(text);
+	g_string_replace(whole, "mounts:\n", "mounts: []\n", 0);
+	g_autoptr(Config) defaults = config_load(NULL, &error);
+	g_autoptr(Config) config = load(whole->str, &error);
+	g_assert_no_error(error);
+	assert_same(defaults, config);
+}
+
+static void unknown_key_is_refused_with_its_place(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = load("jobs: 2\nlimits:\n  bodi: 1 MiB\n", &error);
+	g_assert_null(config);
+	g_assert_nonnull(strstr(error->message, ":3:3: unknown key 'bodi'"));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
+	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
+	g_test_add_func("/config/unknown_key_is_refused_with_its_place", unknown_key_is_refused_with_its_place);
+	return g_test_run();
+}
