@@ -1,8 +1,8 @@
 # What `cmake --install` puts where, and the Debian package by CPack.
 target_compile_definitions(assay_flags INTERFACE ASSAY_LIBEXEC="${CMAKE_INSTALL_FULL_LIBEXECDIR}/assay")
-set(ASSAY_BIN ${CMAKE_INSTALL_FULL_BINDIR}/assay)
-set(ASSAY_WORKER_BIN ${CMAKE_INSTALL_FULL_LIBEXECDIR}/assay/assay-worker)
-configure_file(${CMAKE_SOURCE_DIR}/packaging/systemd/assay.service.in ${CMAKE_BINARY_DIR}/assay.service @ONLY)
+# The unit names the program where it is put, which only the installation knows: a package has another prefix than a build.
+install(CODE "set(ASSAY_BIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/assay\")
+  configure_file(\"${CMAKE_SOURCE_DIR}/packaging/systemd/assay.service.in\" \"${CMAKE_BINARY_DIR}/assay.service\" @ONLY)")
 install(FILES ${CMAKE_BINARY_DIR}/assay.service DESTINATION lib/systemd/system)
 install(FILES packaging/systemd/assay.sysusers DESTINATION lib/sysusers.d RENAME assay.conf)
 install(FILES packaging/systemd/assay.tmpfiles DESTINATION lib/tmpfiles.d RENAME assay.conf)

@@ -12,7 +12,8 @@ target_compile_options(assay_flags INTERFACE
   -include ${CMAKE_SOURCE_DIR}/agent/base/banned.h
   -Wall -Wextra -Wpedantic -Wformat=2 -Wshadow -Wundef -Wvla -Wwrite-strings -Wpointer-arith
   -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wimplicit-fallthrough -Wswitch-enum
-  -fstack-protector-strong -fstack-clash-protection -fno-omit-frame-pointer -g1)
+  -fstack-protector-strong -fstack-clash-protection -fno-omit-frame-pointer -g1
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${CMAKE_BINARY_DIR}/=)
 if(ASSAY_WERROR)
   target_compile_options(assay_flags INTERFACE -Werror)
 endif()
