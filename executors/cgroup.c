@@ -236,14 +236,14 @@ bool cgroup_join(const Cgroup *group)
 	return true;
 }
 
-int64_t cgroup_oom_count(const Cgroup *group)
+static int64_t oom_count(const Cgroup *group)
 {
 	g_autofree char *text = group->events ? read_text(group->events, VALUE_BYTES_MAX) : NULL;
 	const char *at = text ? strstr(text, "oom_kill ") : NULL;
 	return at ? g_ascii_strtoll(at + strlen("oom_kill "), NULL, 10) : 0;
 }
 
-int64_t cgroup_memory_peak(const Cgroup *group)
+static int64_t memory_peak(const Cgroup *group)
 {
 	static const char *const files[] = {"memory.peak", "memory.max_usage_in_bytes"};
 	for (size_t i = 0; group->memory && i < G_N_ELEMENTS(files); i++) {
@@ -255,6 +255,17 @@ int64_t cgroup_memory_peak(const Cgroup *group)
 		}
 	}
 	return -1;
+}
+
+void cgroup_judge(const Cgroup *group, int64_t *known, StepEnd *end)
+{
+	int64_t count = oom_count(group);
+	if (count > *known && (end->signal != 0 || end->exit_code != 0))
+		end->cause = "oom";
+	*known = count;
+	int64_t peak = memory_peak(group);
+	if (peak >= 0)
+		end->memory_peak_bytes = peak;
 }
 
 void cgroup_remove(Cgroup *group)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/executor.h"
+
 #define CGROUP_FOLDERS_MAX 3
 
 typedef struct CgroupLimits {
@@ -28,10 +30,13 @@ typedef struct Cgroup {
 void cgroup_make(const CgroupLimits *limits, Cgroup *out);
 /** Moves the calling process in; async-signal-safe. */
 bool cgroup_join(const Cgroup *group);
-/** How often the kernel has killed a process of the group for want of memory; 0 where unknown. */
-int64_t cgroup_oom_count(const Cgroup *group);
-/** The most memory the group used at once since the last call, where the kernel can forget; -1 where unknown. */
-int64_t cgroup_memory_peak(const Cgroup *group);
+/**
+ * Corrects a step's end by what the group knows: the most memory it used at once, and that it failed because the
+ * kernel had to kill one of its processes for want of memory.
+ *
+ * @known   how many such kills have been accounted for; starts at 0
+ */
+void cgroup_judge(const Cgroup *group, int64_t *known, StepEnd *end);
 /** Removes the groups; all of their processes must have ended. */
 void cgroup_remove(Cgroup *group);
 

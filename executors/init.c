@@ -215,6 +215,27 @@ static InitReply confine(const InitSetup *setup)
 	return failed;
 }
 
+/* On a host: only the user and the limits that a process can have by itself. */
+static InitReply supervise(const InitSetup *setup)
+{
+	InitReply failed = {0};
+	long got = SYS(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	failed.stage = INIT_STAGE_IDS;
+	if (got >= 0 && setup->become &&
+	        (got = SYS(__NR_setgroups, 0, NULL)) >= 0 &&
+	        (got = SYS(__NR_setresgid, setup->outer_gid, setup->outer_gid, setup->outer_gid)) >= 0)
+		got = SYS(__NR_setresuid, setup->outer_uid, setup->outer_uid, setup->outer_uid);
+	if (got >= 0) {
+		failed.stage = INIT_STAGE_LIMITS;
+		if (setup->file_bytes)
+			got = limit(RLIMIT_FSIZE, setup->file_bytes);
+		if (got >= 0 && setup->data_bytes)
+			got = limit(RLIMIT_DATA, setup->data_bytes);
+	}
+	failed.error = got < 0 ? (int)-got : 0;
+	return failed;
+}
+
 /* ---- who is whose ---- */
 
 static Step *find_step(int pid)
@@ -615,11 +636,7 @@ static void set_up(void)
 	        (size_t)len != sizeof *setup + (size_t)setup->filter_len * sizeof(struct sock_filter))
 		SYS(__NR_exit_group, 1);
 	confined = setup->confine != 0;
-	InitReply failed = {0};
-	if (confined)
-		failed = confine(setup);
-	else
-		SYS(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	InitReply failed = confined ? confine(setup) : supervise(setup);
 	answer(failed.error ? 0 : self, failed.error, (InitStage)failed.stage);
 	if (failed.error)
 		SYS(__NR_exit_group, 1);

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "agent/executor.h"
+#include "executors/place.h"
 
 #define MOUNTS_WORK "/home/runner/work"
 #define MOUNTS_HOME "/home/runner"
@@ -55,15 +56,8 @@ bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error);
 /** Frees it; removes what had to be made on the host. */
 void mounts_clear(Mounts *mounts);
 
-/** Where mounts_apply() failed. */
-typedef struct MountsFailure {
-	const char *what; /* static, or a row's target */
-	const char *target;
-	int why; /* errno */
-} MountsFailure;
-
 /**
  * Makes the root and moves into it: the caller is in a mount namespace of its own, with CAP_SYS_ADMIN in it. Only
  * async-signal-safe calls; ends with `/` being the place and nothing else reachable.
  */
-bool mounts_apply(Mounts *mounts, MountsFailure *out);
+bool mounts_apply(Mounts *mounts, Failure *out);

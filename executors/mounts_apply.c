@@ -17,14 +17,14 @@
 
 #define NAME_BYTES_MAX 256
 
-static bool failed(MountsFailure *out, const char *what, const char *target)
+static bool failed(Failure *out, const char *what, const char *target)
 {
-	*out = (MountsFailure){.what = what, .target = target, .why = errno};
+	*out = (Failure){.what = what, .target = target, .why = errno};
 	return false;
 }
 
 /* The host's trees are picked up before the new root covers anything of them. */
-static bool take_trees(Mounts *mounts, MountsFailure *out)
+static bool take_trees(Mounts *mounts, Failure *out)
 {
 	for (guint i = 0; i < mounts->rows->len; i++) {
 		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
@@ -177,7 +177,7 @@ static bool put_row(int root, MountRow *row)
 	return false;
 }
 
-static bool put_rows(Mounts *mounts, int root, bool covers, MountsFailure *out)
+static bool put_rows(Mounts *mounts, int root, bool covers, Failure *out)
 {
 	for (guint i = 0; i < mounts->rows->len; i++) {
 		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
@@ -188,7 +188,7 @@ static bool put_rows(Mounts *mounts, int root, bool covers, MountsFailure *out)
 	return true;
 }
 
-bool mounts_apply(Mounts *mounts, MountsFailure *out)
+bool mounts_apply(Mounts *mounts, Failure *out)
 {
 	mode_t given = umask(0);
 	/* Nothing we mount shall appear on the host, and nothing that the host mounts later in the place. */

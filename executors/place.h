@@ -8,6 +8,13 @@
 
 #include "agent/executor.h"
 
+/** What a newborn child could not do; it shares our memory, so it leaves this behind instead of a GError. */
+typedef struct Failure {
+	const char *what;   /* static; NULL: nothing failed */
+	const char *target; /* a path, or NULL */
+	int why;            /* errno */
+} Failure;
+
 /** Fills a zeroed Place; the texts are copied. */
 void place_init(Place *place, const Executor *executor, const char *work_inside, const char *home_inside,
         const char *isolation);

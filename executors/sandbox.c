@@ -10,18 +10,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <linux/if.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <linux/if.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
@@ -34,12 +30,9 @@
 #include "executors/place.h"
 #include "executors/supervisor.h"
 
-#define STACK_BYTES (64 * 1024)
 #define LANDLOCK_ABI_SCOPE 6
 
 extern const Executor executor_sandbox;
-extern const unsigned char embed_sandbox_init[];
-extern const size_t embed_sandbox_init_len;
 
 typedef struct SandboxPlace {
 	Place place;
@@ -49,26 +42,21 @@ typedef struct SandboxPlace {
 	Mounts mounts;
 } SandboxPlace;
 
-/* What the newborn child reads and writes in the memory that it shares with us until it becomes init. */
-typedef struct Birth {
+/* What the newborn child needs, in the memory that it shares with us until it becomes init. */
+typedef struct Layout {
 	SandboxPlace *sandbox;
 	const char *hostname;
 	bool own_user_namespace; /* an ordinary user needs one to make the others */
 	bool loopback;
-	int control_fd;
-	int init_fd;
-	int null_fd;
 	uid_t uid;
 	gid_t gid;
-	MountsFailure failure;
-} Birth;
+	Failure failure;
+} Layout;
 
-static int birth_fail(Birth *birth, const char *what)
+static bool failed(Layout *layout, const char *what)
 {
-	birth->failure.what = what;
-	birth->failure.target = "";
-	birth->failure.why = errno;
-	return 127;
+	layout->failure = (Failure){.what = what, .why = errno};
+	return false;
 }
 
 static bool write_file(const char *path, const char *text, size_t len)
@@ -101,13 +89,13 @@ static bool map_own_id(const char *path, unsigned own)
  * Maps the agent's user in the new user namespace. A worker that has made itself undumpable could not open its own
  * maps: it shares its memory with this child, so it is dumpable for the three writes.
  */
-static bool map_self(const Birth *birth)
+static bool map_self(const Layout *layout)
 {
 	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	bool done = write_file("/proc/self/setgroups", "deny", 4) && map_own_id("/proc/self/uid_map", birth->uid) &&
-	            map_own_id("/proc/self/gid_map", birth->gid);
+	bool done = write_file("/proc/self/setgroups", "deny", 4) && map_own_id("/proc/self/uid_map", layout->uid) &&
+	            map_own_id("/proc/self/gid_map", layout->gid);
 	int why = errno;
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -127,46 +115,22 @@ static bool raise_loopback(void)
 	return done;
 }
 
-/* Descriptors of init: 0-2 nothing, 3 the control socket; its program closes itself by the exec. */
-static bool place_descriptors(const Birth *birth)
+/* The child. It shares our memory: only system calls, and nothing is changed but *layout. */
+static bool lay_out(void *data)
 {
-	int control = fcntl(birth->control_fd, F_DUPFD_CLOEXEC, 10);
-	int null = fcntl(birth->null_fd, F_DUPFD_CLOEXEC, 10);
-	int program = fcntl(birth->init_fd, F_DUPFD_CLOEXEC, 10);
-	if (control < 0 || null < 0 || program < 0)
-		return false;
-	for (int i = 0; i < 3; i++)
-		if (dup2(null, i) < 0)
-			return false;
-	return dup2(control, INIT_CONTROL_FD) >= 0 && dup3(program, INIT_CONTROL_FD + 1, O_CLOEXEC) >= 0 &&
-	       syscall(SYS_close_range, INIT_CONTROL_FD + 2, ~0U, 0U) == 0;
-}
-
-/* The child. It shares our memory: only system calls, and nothing is changed but *birth. */
-static int birth_main(void *data)
-{
-	Birth *birth = data;
-	SandboxPlace *sandbox = birth->sandbox;
-	if (setsid() < 0)
-		return birth_fail(birth, "cannot leave the terminal");
+	Layout *layout = data;
+	SandboxPlace *sandbox = layout->sandbox;
 	if (!cgroup_join(&sandbox->group))
-		return birth_fail(birth, "cannot enter its control group");
-	if (birth->own_user_namespace && !map_self(birth))
-		return birth_fail(birth, "cannot map its user");
+		return failed(layout, "cannot enter its control group");
+	if (layout->own_user_namespace && !map_self(layout))
+		return failed(layout, "cannot map its user");
 	if (unshare(CLONE_NEWCGROUP) < 0)
-		return birth_fail(birth, "cannot make a cgroup namespace");
-	if (sethostname(birth->hostname, strlen(birth->hostname)) < 0)
-		return birth_fail(birth, "cannot set its host name");
-	if (birth->loopback && !raise_loopback())
-		return birth_fail(birth, "cannot bring its loopback up");
-	if (!mounts_apply(&sandbox->mounts, &birth->failure))
-		return 127;
-	if (!place_descriptors(birth))
-		return birth_fail(birth, "cannot place its descriptors");
-	static const char *const arguments[] = {"init", NULL};
-	static const char *const environment[] = {NULL};
-	syscall(SYS_execveat, INIT_CONTROL_FD + 1, "", arguments, environment, AT_EMPTY_PATH);
-	return birth_fail(birth, "cannot start init");
+		return failed(layout, "cannot make a cgroup namespace");
+	if (sethostname(layout->hostname, strlen(layout->hostname)) < 0)
+		return failed(layout, "cannot set its host name");
+	if (layout->loopback && !raise_loopback())
+		return failed(layout, "cannot bring its loopback up");
+	return mounts_apply(&sandbox->mounts, &layout->failure);
 }
 
 /* What to change on the host when namespaces are refused. */
@@ -183,31 +147,6 @@ static const char *remedy(int why)
 	if (g_file_get_contents("/proc/sys/kernel/unprivileged_userns_clone", &apparmor, NULL, NULL) && apparmor[0] == '0')
 		return "set the sysctl kernel.unprivileged_userns_clone to 1";
 	return "run 'assay doctor', which tells what this host must allow";
-}
-
-static bool spawn_init(SandboxPlace *sandbox, Birth *birth, unsigned long flags, GError **error)
-{
-	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (stack == MAP_FAILED)
-		return fail_errno(error, errno, "sandbox: no memory for its first process");
-	sigset_t all, old;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &old);
-	int pidfd = -1;
-	pid_t pid = clone(birth_main, stack + STACK_BYTES, (int)(flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD),
-	        birth, &pidfd);
-	int why = errno;
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	munmap(stack, STACK_BYTES);
-	if (pid < 0)
-		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: cannot make its namespaces: %s; %s", g_strerror(why),
-		        remedy(why));
-	sandbox->init.pid = pid;
-	sandbox->init.pidfd = pidfd;
-	if (birth->failure.what)
-		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s %s: %s; %s", birth->failure.what,
-		        birth->failure.target, g_strerror(birth->failure.why), remedy(birth->failure.why));
-	return true;
 }
 
 static bool check_spec(const PlaceSpec *spec, GError **error)
@@ -250,32 +189,27 @@ static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup
 
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
 {
-	autofd int program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, error);
-	if (program < 0)
-		return false;
-	autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	autofd int theirs = supervisor_connect(&sandbox->init, error);
-	if (null_fd < 0 || theirs < 0)
-		return null_fd < 0 ? fail_errno(error, errno, "sandbox: cannot open /dev/null") : false;
 	bool root = geteuid() == 0;
-	Birth birth = {
+	Layout layout = {
 		.sandbox = sandbox,
 		.hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER,
 		.own_user_namespace = !root,
 		.loopback = spec->network == PLACE_NETWORK_LOOPBACK,
-		.control_fd = theirs,
-		.init_fd = program,
-		.null_fd = null_fd,
 		.uid = geteuid(),
 		.gid = getegid(),
 	};
-	unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-	if (spec->network != PLACE_NETWORK_FULL)
-		flags |= CLONE_NEWNET;
-	if (!root)
-		flags |= CLONE_NEWUSER;
-	if (!spawn_init(sandbox, &birth, flags, error))
-		return false;
+	const Birth birth = {
+		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER) |
+		        (spec->network == PLACE_NETWORK_FULL ? 0 : CLONE_NEWNET),
+		.prepare = lay_out,
+		.data = &layout,
+		.failure = &layout.failure,
+	};
+	if (!supervisor_launch(&sandbox->init, &birth)) {
+		const Failure *failure = &layout.failure;
+		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s%s%s: %s; %s", failure->what, failure->target ? " " : "",
+		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
+	}
 	InitSetup setup = {
 		.kind = INIT_SETUP,
 		.confine = 1,
@@ -289,8 +223,10 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 	set_limits(sandbox, spec, &setup);
 	struct sock_filter filter[FILTER_LEN_MAX];
 	setup.filter_len = (uint32_t)filter_write(filter);
-	close(fd_steal(&theirs)); /* so that its end is our end of file */
-	return supervisor_setup(&sandbox->init, &setup, filter, error);
+	if (supervisor_setup(&sandbox->init, &setup, filter, error))
+		return true;
+	g_prefix_error(error, "sandbox: ");
+	return false;
 }
 
 static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
@@ -343,15 +279,10 @@ static void sandbox_signal(Place *place, Child *child, int signal_number)
 static bool sandbox_finish(Place *place, Child *child, StepEnd *out, GError **error)
 {
 	SandboxPlace *sandbox = (SandboxPlace *)place;
-	bool done = supervisor_finish(&sandbox->init, child, out, error);
-	int64_t count = cgroup_oom_count(&sandbox->group);
-	if (done && count > sandbox->oom_count && (out->signal != 0 || out->exit_code != 0))
-		out->cause = "oom";
-	sandbox->oom_count = count;
-	int64_t peak = cgroup_memory_peak(&sandbox->group);
-	if (done && peak >= 0)
-		out->memory_peak_bytes = peak;
-	return done;
+	if (!supervisor_finish(&sandbox->init, child, out, error))
+		return false;
+	cgroup_judge(&sandbox->group, &sandbox->oom_count, out);
+	return true;
 }
 
 static void sandbox_close(Place *place)

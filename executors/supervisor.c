@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,8 +22,12 @@
 #include "agent/base/spawn.h"
 #include "executors/place.h"
 
+#define STACK_BYTES (64 * 1024)
 #define DESCRIPTORS_MAX 5
 #define PAYLOAD_BYTES_MAX (8 * 1024 * 1024) /* more than the kernel takes in one exec */
+
+extern const unsigned char embed_sandbox_init[];
+extern const size_t embed_sandbox_init_len;
 
 static const struct {
 	const char *what;
@@ -47,15 +53,83 @@ void supervisor_init(Supervisor *supervisor)
 	*supervisor = (Supervisor){.pidfd = -1, .control_fd = -1};
 }
 
-int supervisor_connect(Supervisor *supervisor, GError **error)
+/* What the child needs to know besides its Birth. */
+typedef struct Newborn {
+	const Birth *birth;
+	int control_fd;
+	int program_fd;
+	int null_fd;
+} Newborn;
+
+static bool failed(Failure *out, const char *what)
+{
+	*out = (Failure){.what = what, .why = errno};
+	return false;
+}
+
+/* Descriptors of init: 0-2 nothing, 3 the control socket; its program closes itself by the exec. */
+static bool place_descriptors(const Newborn *newborn)
+{
+	int control = fcntl(newborn->control_fd, F_DUPFD_CLOEXEC, 10);
+	int null = fcntl(newborn->null_fd, F_DUPFD_CLOEXEC, 10);
+	int program = fcntl(newborn->program_fd, F_DUPFD_CLOEXEC, 10);
+	if (control < 0 || null < 0 || program < 0)
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (dup2(null, i) < 0)
+			return false;
+	return dup2(control, INIT_CONTROL_FD) >= 0 && dup3(program, INIT_CONTROL_FD + 1, O_CLOEXEC) >= 0 &&
+	       syscall(SYS_close_range, INIT_CONTROL_FD + 2, ~0U, 0U) == 0;
+}
+
+static int newborn_main(void *data)
+{
+	const Newborn *newborn = data;
+	const Birth *birth = newborn->birth;
+	if (setsid() < 0)
+		return !failed(birth->failure, "cannot leave the terminal");
+	if (birth->prepare && !birth->prepare(birth->data))
+		return 1;
+	if (!place_descriptors(newborn))
+		return !failed(birth->failure, "cannot place its descriptors");
+	static const char *const arguments[] = {"init", NULL};
+	static const char *const environment[] = {NULL};
+	syscall(SYS_execveat, INIT_CONTROL_FD + 1, "", arguments, environment, AT_EMPTY_PATH);
+	return !failed(birth->failure, "cannot start init");
+}
+
+bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 {
 	int ends[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		fail_errno(error, errno, "cannot make a socket pair");
-		return -1;
-	}
+	autofd int program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, NULL);
+	if (program < 0)
+		return failed(birth->failure, "cannot make a memory file");
+	autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0)
+		return failed(birth->failure, "cannot open /dev/null");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return failed(birth->failure, "cannot make a socket pair");
 	supervisor->control_fd = ends[0];
-	return ends[1];
+	autofd int theirs = ends[1]; /* closed here when init has it: so its end is our end of file */
+	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return failed(birth->failure, "no memory for its first process");
+	Newborn newborn = {.birth = birth, .control_fd = theirs, .program_fd = program, .null_fd = null_fd};
+	sigset_t all, old;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid_t pid = clone(newborn_main, stack + STACK_BYTES,
+	        (int)(birth->flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD), &newborn, &supervisor->pidfd);
+	int why = errno;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	munmap(stack, STACK_BYTES);
+	errno = why;
+	if (pid < 0) {
+		supervisor->pidfd = -1; /* the kernel may have written one that it took back */
+		return failed(birth->failure, birth->flags ? "cannot make its namespaces" : "cannot start a process");
+	}
+	supervisor->pid = pid;
+	return !birth->failure->what;
 }
 
 /* Waits for one answer; an init that is gone is an error of its own. */
@@ -94,7 +168,8 @@ static bool send_packet(Supervisor *supervisor, struct iovec *parts, size_t part
 	return sent >= 0 || fail_errno(error, errno, "cannot talk to the place's first process");
 }
 
-bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter, GError **error)
+bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter,
+        GError **error)
 {
 	struct iovec parts[] = {
 		{.iov_base = (void *)(uintptr_t)setup, .iov_len = sizeof *setup},
@@ -106,7 +181,7 @@ bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const stru
 		return false;
 	if (reply.error == 0)
 		return true;
-	return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: it %s: %s; %s", stages[reply.stage].what,
+	return fail(error, ASSAY_ERROR_SYSTEM, "it %s: %s; %s", stages[reply.stage].what,
 	        g_strerror(reply.error), stages[reply.stage].what_to_do);
 }
 

@@ -8,6 +8,7 @@
 
 #include "agent/executor.h"
 #include "executors/init.h"
+#include "executors/place.h"
 
 typedef struct Supervisor {
 	pid_t pid;
@@ -17,10 +18,25 @@ typedef struct Supervisor {
 
 /** Empty: kill and finish are safe on it. */
 void supervisor_init(Supervisor *supervisor);
-/** Makes the socket pair; returns init's end, which the child gets as INIT_CONTROL_FD. -1 on error. */
-int supervisor_connect(Supervisor *supervisor, GError **error);
+
+/** How init is born. */
+typedef struct Birth {
+	unsigned long flags;         /* of clone(2): the namespaces */
+	bool (*prepare)(void *data); /* in the child, before init: system calls only; NULL for nothing */
+	void *data;
+	Failure *failure;            /* where prepare() says why it could not */
+} Birth;
+
+/**
+ * Starts init from a sealed memory file, in a session of its own, with no descriptor of ours but its end of the
+ * control socket. The child shares our memory until then, so the cost does not grow with it.
+ *
+ * Returns   false with *birth->failure filled; why is the errno of clone(2) itself when `what` says so
+ */
+bool supervisor_launch(Supervisor *supervisor, const Birth *birth);
 /** Sends the first packet, with setup->filter_len instructions, and waits until init has confined itself. */
-bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter, GError **error);
+bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter,
+        GError **error);
 /** As Executor.start, signal and finish. */
 bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, GError **error);
 void supervisor_signal(Supervisor *supervisor, const Child *child, int signal_number);

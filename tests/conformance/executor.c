@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
@@ -362,6 +363,26 @@ static void test_close_ends_what_runs(Fixture *fixture, gconstpointer data)
 	close(child.fd);
 }
 
+static void test_ends_with_the_worker(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	pid_t worker = fork();
+	if (worker == 0) {
+		const PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home};
+		Fixture own = *fixture;
+		g_assert_true(fixture->executor->open(&spec, &own.place, NULL));
+		start(&own, "setsid -f sh -c 'while :; do echo x >> beat; sleep 0.01; done'; "
+		            "while :; do echo y >> beat; sleep 0.01; done", -1, -1, -1);
+		for (;;)
+			pause();
+	}
+	wait_for_file(fixture, "beat");
+	kill(worker, SIGKILL);
+	waitpid(worker, NULL, 0);
+	g_usleep(200000);
+	expect_silence(fixture, "beat");
+}
+
 static void test_null_says_so(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -395,6 +416,7 @@ static const struct {
 	{"a_service_outlives_a_step", test_two_at_once},
 	{"counts_cpu_and_memory", test_usage_is_counted},
 	{"close_ends_what_runs", test_close_ends_what_runs},
+	{"ends_with_the_worker", test_ends_with_the_worker},
 };
 
 /* As an ordinary user, when ASSAY_TEST_UID says so. */

@@ -615,8 +615,10 @@ static void case_network(Case *at)
 static void case_limits(Case *at)
 {
 	at->spec.processes = 40;
-	at->spec.memory_bytes = 96 << 20;
 	at->spec.file_bytes = 8 << 20;
+#ifndef __SANITIZE_ADDRESS__ /* which wants more of the address space than this */
+	at->spec.memory_bytes = 96 << 20;
+#endif
 	open_place(at);
 	bool grouped = at->place->missing->len == 0;
 	g_assert_cmpstr(at->place->isolation, ==, grouped ? "full" : "reduced");
@@ -625,6 +627,8 @@ static void case_limits(Case *at)
 	g_assert_cmpint(g_ascii_strtoll(count, NULL, 10), >=, 30);
 	StepEnd big = try_inside(at, "big_file");
 	g_assert_cmpint(big.signal, ==, SIGXFSZ);
+	if (at->spec.memory_bytes == 0)
+		return;
 	StepEnd memory = try_inside(at, "memory");
 	if (grouped) {
 		g_assert_cmpstr(memory.cause, ==, "oom");
@@ -651,7 +655,7 @@ static void case_mounts(Case *at)
 	at->spec.mounts = mounts;
 	at->spec.mounts_len = G_N_ELEMENTS(mounts);
 	open_place(at);
-	g_autofree char *seen = shell(at, "cat /data/in/rows.csv /data/one.csv; echo x > /data/in/new 2>/dev/null || echo no; "
+	g_autofree char *seen = shell(at, "cat /data/in/rows.csv /data/one.csv; (echo x > /data/in/new) 2>/dev/null || echo no; "
 	                                  "echo y > /home/runner/.cache/out/made && echo yes");
 	g_assert_cmpstr(seen, ==, "a,b\na,b\nno\nyes\n");
 	g_autofree char *made = g_build_filename(data, "made", NULL);
@@ -834,6 +838,19 @@ static void prepare(Case *at)
 	listen_outside(at);
 }
 
+static void release(Case *at)
+{
+	close(at->server);
+	close(at->abstract_server);
+	fd_remove_tree(at->root, NULL);
+	g_free(at->root);
+	g_free(at->work);
+	g_free(at->home);
+	g_free(at->canary);
+	g_free(at->port);
+	g_free(at->abstract);
+}
+
 /* Every case in a process of its own: it may change its user, and a failure leaves nothing in the next. */
 static void run_case(gconstpointer data)
 {
@@ -849,15 +866,7 @@ static void run_case(gconstpointer data)
 	}
 	int status;
 	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-	close(at.server);
-	close(at.abstract_server);
-	fd_remove_tree(at.root, NULL);
-	g_free(at.root);
-	g_free(at.work);
-	g_free(at.home);
-	g_free(at.canary);
-	g_free(at.port);
-	g_free(at.abstract);
+	release(&at);
 	if (status != 0)
 		g_test_fail_printf("the case's process ended with status 0x%x", (unsigned)status);
 }
@@ -888,9 +897,7 @@ static void test_controls(void)
 		if (status != 0)
 			g_error("outside, %s does not work: %s", attempts[i].name, g_strerror(WEXITSTATUS(status)));
 	}
-	close(at.server);
-	close(at.abstract_server);
-	fd_remove_tree(at.root, NULL);
+	release(&at);
 }
 
 static Case cases[] = {
