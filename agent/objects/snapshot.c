@@ -18,11 +18,11 @@
 #include "agent/objects/bytes.h"
 #include "agent/objects/chunk.h"
 #include "agent/objects/crew.h"
+#include "agent/objects/ingest.h"
 #include "agent/objects/objects_private.h"
 #include "agent/objects/statcache.h"
 #include "agent/objects/tree.h"
 
-#define READ_BYTES (1024 * 1024)
 #define BATCH_FILES 64
 #define BATCH_BYTES (4 * 1024 * 1024)
 
@@ -60,8 +60,7 @@ typedef struct Batch {
 typedef struct Seat {
 	ShelfWriter *writer;
 	TreeBuilder *folders;
-	TreeBuilder *lists;
-	uint8_t *buffer;
+	Ingest *ingest;
 } Seat;
 
 typedef struct Snapshot {
@@ -112,85 +111,17 @@ static void push(Crew *crew, Folder *folder, guint first, guint count)
 	crew_push(crew, batch);
 }
 
-/* Reads up to len bytes, fewer only at the end. */
-static ssize_t read_full(int fd, uint8_t *to, size_t len)
+/* Reads and stores one file. */
+static bool take(Seat *seat, int folder_fd, Item *item, GError **error)
 {
-	size_t have = 0;
-	while (have < len) {
-		ssize_t got = read(fd, to + have, len - have);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		have += (size_t)got;
-	}
-	return (ssize_t)have;
-}
-
-/* Cuts and stores what is in the buffer and behind it, as a list of chunks. */
-static bool store_long(Seat *seat, int fd, size_t have, Item *item, GError **error)
-{
-	bool end = have < READ_BYTES;
-	size_t at = 0;
-	for (;;) {
-		if (!end && have - at < CHUNK_BYTES_MAX) {
-			memmove(seat->buffer, seat->buffer + at, have - at);
-			have -= at;
-			at = 0;
-			ssize_t got = read_full(fd, seat->buffer + have, READ_BYTES - have);
-			if (got < 0)
-				return fail_errno(error, errno, "cannot read it");
-			have += (size_t)got;
-			end = have < READ_BYTES;
-		}
-		if (at == have)
-			break;
-		size_t len = chunk_cut(seat->buffer + at, have - at);
-		ManifestEntry chunk = {.type = MANIFEST_CHUNK, .bytes = len};
-		if (!shelf_add(seat->writer, PACK_DATA, seat->buffer + at, len, chunk.id, error) ||
-		        !tree_builder_add(seat->lists, &chunk, error))
-			return false;
-		at += len;
-	}
-	uint64_t files;
-	return tree_builder_end(seat->lists, item->id, &files, &item->bytes, error);
-}
-
-/* Stores one file as it is read: a file that changes meanwhile is what was read, and is not cached. */
-static bool store_file(Seat *seat, int folder_fd, Item *item, GError **error)
-{
-	autofd int fd = openat(folder_fd, item->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT) {
-		item->type = 0;
-		return true;
-	}
-	struct stat before;
-	struct stat after;
-	if (fd < 0 || fstat(fd, &before) < 0)
-		return fail_errno(error, errno, "cannot open it");
-	if (!S_ISREG(before.st_mode))
-		return fail(error, ASSAY_ERROR_BUSY, "it became something else while it was read; try again");
-	shelf_writer_new_file(seat->writer);
-	ssize_t have = read_full(fd, seat->buffer, MIN((size_t)before.st_size + 1, (size_t)READ_BYTES));
-	if (have >= 0 && (uint64_t)have > (uint64_t)before.st_size && have < READ_BYTES) { /* it has grown */
-		ssize_t more = read_full(fd, seat->buffer + have, (size_t)(READ_BYTES - have));
-		have = more < 0 ? more : have + more;
-	}
-	if (have < 0)
-		return fail_errno(error, errno, "cannot read it");
-	item->bytes = (uint64_t)have;
-	bool done = have <= CHUNK_WHOLE_BYTES
-	                    ? shelf_add(seat->writer, PACK_DATA, seat->buffer, (size_t)have, item->id, error)
-	                    : store_long(seat, fd, (size_t)have, item, error);
-	if (!done)
+	IngestFile file;
+	if (!ingest_file(seat->ingest, folder_fd, item->name, &file, error))
 		return false;
-	if (fstat(fd, &after) < 0)
-		return fail_errno(error, errno, "cannot read it");
-	StatKey key = statcache_key(&after);
-	if (memcmp(&key, &item->key, sizeof key) != 0 || (uint64_t)after.st_size != item->bytes)
-		memset(&item->key, 0, sizeof item->key);
+	if (file.vanished)
+		item->type = 0;
+	item->bytes = file.bytes;
+	item->key = file.key;
+	memcpy(item->id, file.id, HASH_BYTES);
 	return true;
 }
 
@@ -380,7 +311,7 @@ static bool read_batch(Snapshot *all, Seat *seat, const Batch *batch, GError **e
 		Item *item = item_at(folder, i);
 		if (item->known || (item->type != MANIFEST_FILE && item->type != MANIFEST_EXECUTABLE))
 			continue;
-		if (!store_file(seat, fd, item, error)) {
+		if (!take(seat, fd, item, error)) {
 			g_autofree char *path = objects_join(folder->path, item->name);
 			g_prefix_error(error, "%s: ", SHOWN(path));
 			return false;
@@ -394,8 +325,6 @@ static bool work(Crew *crew, void *task, unsigned worker, void *data, GError **e
 	Snapshot *all = data;
 	Seat *seat = &all->seats[worker];
 	g_autofree Batch *batch = task;
-	if (!seat->buffer)
-		seat->buffer = g_malloc(READ_BYTES);
 	bool done = batch->count > 0 ? read_batch(all, seat, batch, error) : walk(all, crew, batch->folder, error);
 	return done && settle(all, seat, batch->folder, error);
 }
@@ -405,13 +334,12 @@ static bool store_single(Snapshot *all, int fd, const char *name, GError **error
 {
 	Seat *seat = &all->seats[0];
 	Folder *folder = folder_new(all, NULL, 0, g_strdup(""));
-	seat->buffer = g_malloc(READ_BYTES);
 	if (!look(all, folder, fd, name, error))
 		return false;
 	if (folder->items->len == 0)
 		return fail(error, ASSAY_ERROR_ABSENT, "it is gone");
 	Item *item = item_at(folder, 0);
-	if (item->type != MANIFEST_LINK && !item->known && !store_file(seat, fd, item, error))
+	if (item->type != MANIFEST_LINK && !item->known && !take(seat, fd, item, error))
 		return false;
 	if (!item->type)
 		return fail(error, ASSAY_ERROR_ABSENT, "it is gone");
@@ -455,16 +383,15 @@ static bool run(Objects *objects, int fd, const char *single, ObjectsTree *out, 
 	for (unsigned i = 0; i < seats; i++) {
 		writers[i] = all.seats[i].writer = shelf_writer_new(objects->shelf);
 		all.seats[i].folders = tree_builder_new(MANIFEST_FOLDER, writers[i]);
-		all.seats[i].lists = tree_builder_new(MANIFEST_LIST, writers[i]);
+		all.seats[i].ingest = ingest_new(writers[i]);
 	}
 	bool done = store(&all, fd, single, error) && shelf_commit(objects->shelf, writers, seats, error);
 	ObjectsTree tree = {.files = (int64_t)all.files, .bytes = (int64_t)all.bytes};
 	for (unsigned i = 0; i < seats; i++) {
 		tree.new_bytes += shelf_writer_new_bytes(writers[i]);
 		tree_builder_free(all.seats[i].folders);
-		tree_builder_free(all.seats[i].lists);
+		ingest_free(all.seats[i].ingest);
 		shelf_writer_free(writers[i]);
-		g_free(all.seats[i].buffer);
 	}
 	for (GList *link; (link = g_queue_pop_head_link(&all.folders));)
 		folder_free(link->data);
