@@ -61,3 +61,23 @@ HANDLER(metrics_get)
 HANDLER(metrics_health)
 HANDLER(metrics_ready)
 HANDLER(badge_get)
+
+/* site.c */
+HANDLER(site_sign_in)
+HANDLER(site_gates)
+HANDLER(site_gate)
+HANDLER(site_gate_verdict)
+HANDLER(site_models)
+HANDLER(site_model)
+HANDLER(site_model_version)
+HANDLER(site_datasets)
+HANDLER(site_dataset)
+HANDLER(site_audit)
+HANDLER(site_admin)
+
+/* site_runs.c */
+HANDLER(site_runs)
+HANDLER(site_repo)
+HANDLER(site_run)
+HANDLER(site_run_cancel)
+HANDLER(site_job)

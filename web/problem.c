@@ -9,6 +9,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "web/site.h"
 
 static const char *title_of(unsigned status)
 {
@@ -64,6 +65,12 @@ static void answer(Request *request, unsigned status, const char *type, const ch
 		log_debug("request refused", KV("id", (const char *)id), KV("method", request->method), KV("path", path),
 		        KV("status", status), KV("why", detail));
 	json_t *problem = document(status, type, told, id);
+	if (request->target && request_wants_page(request)) {
+		json_set_string(problem, "id", id);
+		site_show(request, status, page_error, problem, (SiteFlash){0});
+		json_decref(problem);
+		return;
+	}
 	if (!reply_json(request, status, problem))
 		reply_empty(request, status);
 	request->reply.type = "application/problem+json";

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/base/json.h"
+#include "web/assets.h"
 #include "web/handlers.h"
 #include "web/session.h"
 
@@ -76,9 +77,27 @@ const Route routes[] = {
         {"GET", "/badge/{owner}/{name}/{workflow}", ROLE_NONE, badge_get, "draws a workflow's last state", .query = "branch",
                 .answers = ANSWERS_SVG},
 
+        {"GET", "/assets/{file}", ROLE_NONE, assets_get, "gives style, script and logo", .answers = ANSWERS_PAGE},
+        {"GET", "/sign-in", ROLE_NONE, site_sign_in, "shows the sign-in form", .answers = ANSWERS_PAGE},
         {"POST", "/sign-in", ROLE_NONE, session_post_sign_in, "signs in by name and password, or by link", .fields = "",
                 .answers = ANSWERS_PAGE},
         {"POST", "/sign-out", ROLE_NONE, session_post_sign_out, "signs out", .fields = "", .answers = ANSWERS_PAGE},
+
+        {"GET", "/", ROLE_VIEWER, site_runs, "lists runs", .answers = ANSWERS_PAGE},
+        {"GET", "/gates", ROLE_VIEWER, site_gates, "lists gates", .answers = ANSWERS_PAGE},
+        {"GET", "/gates/{id}", ROLE_VIEWER, site_gate, "shows a gate's evidence", .answers = ANSWERS_PAGE},
+        {"POST", "/gates/{id}/verdict", ROLE_REVIEWER, site_gate_verdict, "takes a verdict from its form", .answers = ANSWERS_PAGE},
+        {"POST", "/runs/{id}/cancel", ROLE_DEVELOPER, site_run_cancel, "cancels a run from its form", .answers = ANSWERS_PAGE},
+        {"GET", "/models", ROLE_VIEWER, site_models, "lists models", .answers = ANSWERS_PAGE},
+        {"GET", "/models/{owner}/{repo}/{name}", ROLE_VIEWER, site_model, "shows a model", .answers = ANSWERS_PAGE},
+        {"GET", "/models/{owner}/{repo}/{name}/{version}", ROLE_VIEWER, site_model_version, "shows a model's version", .answers = ANSWERS_PAGE},
+        {"GET", "/data", ROLE_VIEWER, site_datasets, "lists datasets", .answers = ANSWERS_PAGE},
+        {"GET", "/data/{owner}/{repo}/{name}", ROLE_VIEWER, site_dataset, "shows a dataset", .answers = ANSWERS_PAGE},
+        {"GET", "/audit", ROLE_ADMIN, site_audit, "lists who did what", .answers = ANSWERS_PAGE},
+        {"GET", "/admin", ROLE_ADMIN, site_admin, "shows repos, environments, users and deliveries", .answers = ANSWERS_PAGE},
+        {"GET", "/{owner}/{name}", ROLE_VIEWER, site_repo, "lists a repo's runs", .answers = ANSWERS_PAGE},
+        {"GET", "/{owner}/{name}/runs/{number}", ROLE_VIEWER, site_run, "shows a run", .answers = ANSWERS_PAGE},
+        {"GET", "/{owner}/{name}/runs/{number}/jobs/{key}", ROLE_VIEWER, site_job, "shows a job and its log", .answers = ANSWERS_PAGE},
 };
 const size_t routes_len = G_N_ELEMENTS(routes);
 

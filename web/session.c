@@ -22,6 +22,7 @@
 #include "web/limiter.h"
 #include "web/problem.h"
 #include "web/routes.h"
+#include "web/site.h"
 
 #define COOKIE "assay_session"
 #define SESSION_LIVES_S (14 * 24 * 3600)
@@ -156,6 +157,12 @@ static bool refuse_sign_in(Request *request, int64_t wait_s)
 	} else {
 		detail = g_strdup("cannot sign in: name, password or link is not right; "
 		        "a link is good once, an admin makes a new one with 'assay user link NAME'");
+	}
+	if (request_wants_page(request)) {
+		g_autoptr(json_t) data = json_object();
+		json_set_string(data, "error", detail);
+		json_set_string(data, "next", request_form(request, "next"));
+		return site_show(request, wait_s > 0 ? 429 : 401, page_sign_in, data, (SiteFlash){0});
 	}
 	problem_answer(request, wait_s > 0 ? 429 : 401, wait_s > 0 ? "rate-limited" : "unauthorized", detail);
 	return true;

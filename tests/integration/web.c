@@ -17,6 +17,7 @@
 #include "agent/front.h"
 #include "agent/store/audit.h"
 #include "agent/store/deliveries.h"
+#include "agent/store/gates.h"
 #include "agent/store/people.h"
 #include "agent/store/repos.h"
 #include "tests/integration/fake_daemon.h"
@@ -209,6 +210,20 @@ static size_t deliveries_stored(const House *house)
 {
 	g_autoptr(json_t) list = deliveries_list(house->daemon.store, NULL, NULL, 500, NULL);
 	return json_array_size(json_object_get(list, "deliveries"));
+}
+
+static char *log_path(House *house)
+{
+	return daemon_log_path(&house->daemon, house->run, house->job);
+}
+
+static void append_log(House *house, const char *text)
+{
+	g_autofree char *path = log_path(house);
+	FILE *file = fopen(path, "a");
+	g_assert_nonnull(file);
+	fputs(text, file);
+	fclose(file);
 }
 
 /* ---- webhooks ---- */
@@ -503,6 +518,111 @@ static void test_sign_in_limit(House *house, const void *data)
 	g_assert_cmpuint(status_of(other), ==, 303);
 }
 
+/* ---- pages ---- */
+
+#define BROWSER "Accept: text/html,application/xhtml+xml\r\n"
+
+static char *sign_in(House *house, const char *name)
+{
+	g_autofree char *body = g_strdup_printf("name=%s&password=correct+horse", name);
+	g_autofree char *answer = ask(house, "POST /sign-in", NULL, FORM, body);
+	g_autofree char *session = cookie_of(answer);
+	return g_strdup_printf(BROWSER "Cookie: %s\r\n", session);
+}
+
+static char *csrf_of(House *house, const char *cookie)
+{
+	g_autofree char *session = g_strndup(strchr(cookie, '=') + 1, strcspn(strchr(cookie, '=') + 1, "\r"));
+	g_autoptr(json_t) user = people_by_session(house->daemon.store, session);
+	return g_strdup(json_get_string(user, "csrf", ""));
+}
+
+static int64_t open_gate(House *house)
+{
+	g_autoptr(json_t) rules = test_json("{'reviewers':['rita'],'approvals':1,'self_review':false,'expires_s':60,'branches':[]}");
+	g_autoptr(json_t) evidence = test_json("{'repo':'acme/digits','environment':'production','author':'dora','verdict':'fail',"
+	                                       "'sentence':'Worse on digit 8','reports':[],'data':[]}");
+	int64_t gate = 0;
+	assert_ok(gates_open(house->daemon.store, house->job, "production", rules, evidence, now_us() + 60000000, &gate, &error));
+	return gate;
+}
+
+static void test_pages(House *house, const void *data)
+{
+	(void)data;
+	append_log(house, "2026-05-03T10:04:00.123Z hello <b>\n");
+	int64_t gate = open_gate(house);
+	g_autofree char *cookie = sign_in(house, "ada");
+	g_autofree char *gate_page = g_strdup_printf("/gates/%" G_GINT64_FORMAT, gate);
+	const char *const pages[] = {"/", "/acme/digits", "/acme/digits/runs/1", "/acme/digits/runs/1/jobs/train",
+	        "/acme/digits/runs/1/jobs/train?q=hello", "/gates", gate_page, "/models", "/data", "/audit", "/admin", "/sign-in",
+	        "/sign-in?link=secret"};
+	for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
+		g_autofree char *line = g_strconcat("GET ", pages[i], NULL);
+		g_autofree char *answer = ask(house, line, NULL, cookie, NULL);
+		if (status_of(answer) != 200)
+			g_test_message("%s: %s", pages[i], answer);
+		g_assert_cmpuint(status_of(answer), ==, 200);
+		g_assert_nonnull(strstr(answer, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+		g_assert_nonnull(strcasestr(answer, "<!doctype html>"));
+		g_assert_null(strstr(answer, "hello <b>"));
+		g_assert_nonnull(strstr(answer, "/assets/style."));
+	}
+	g_autofree char *log = ask(house, "GET /acme/digits/runs/1/jobs/train", NULL, cookie, NULL);
+	g_assert_nonnull(strstr(log, "hello &lt;b&gt;"));
+	g_autofree char *absent = ask(house, "GET /acme/digits/runs/99", NULL, cookie, NULL);
+	g_assert_cmpuint(status_of(absent), ==, 404);
+	g_assert_nonnull(strcasestr(absent, "<!doctype html>"));
+	/* Who has not signed in is sent to the door, and from there to where they wanted to go. */
+	g_autofree char *stranger = ask(house, "GET /acme/digits?status=failure", NULL, BROWSER, NULL);
+	g_assert_cmpuint(status_of(stranger), ==, 303);
+	g_assert_nonnull(strstr(stranger, "\r\nLocation: /sign-in?next=%2Facme%2Fdigits%3Fstatus%3Dfailure\r\n"));
+	/* Looking at a link's page does not use the link up; a wrong one is told on the page. */
+	g_autofree char *wrong = ask(house, "POST /sign-in", NULL, FORM BROWSER, "link=nothing");
+	g_assert_cmpuint(status_of(wrong), ==, 401);
+	g_assert_nonnull(strcasestr(wrong, "<!doctype html>"));
+}
+
+static void test_gate_form(House *house, const void *data)
+{
+	(void)data;
+	int64_t gate = open_gate(house);
+	g_autofree char *rita = token(house, "rita", "reviewer");
+	g_autofree char *cookie = sign_in(house, "rita"), *csrf = csrf_of(house, cookie);
+	g_autofree char *headers = g_strconcat(FORM, cookie, NULL);
+	g_autofree char *line = g_strdup_printf("POST /gates/%" G_GINT64_FORMAT "/verdict", gate);
+	g_autofree char *forged = ask(house, line, NULL, headers, "verdict=approve&csrf=guess");
+	g_assert_cmpuint(status_of(forged), ==, 403);
+	g_assert_null(house->daemon.verdict);
+	g_autofree char *form = g_strdup_printf("csrf=%s&verdict=approve&comment=seen&override_reason=urgent&evidence_digest=abc", csrf);
+	g_autofree char *answer = ask(house, line, NULL, headers, form);
+	g_assert_cmpuint(status_of(answer), ==, 303);
+	g_autofree char *wanted = g_strdup_printf("%" G_GINT64_FORMAT " rita {\"comment\":\"seen\\n\\nOverride: urgent\","
+	        "\"evidence_digest\":\"abc\",\"override\":true,\"verdict\":\"approve\"}", gate);
+	g_assert_cmpstr(house->daemon.verdict, ==, wanted);
+	g_autofree char *viewer = sign_in(house, "vera"), *viewer_csrf = csrf_of(house, viewer);
+	g_autofree char *viewer_headers = g_strconcat(FORM, viewer, NULL);
+	g_autofree char *viewer_form = g_strdup_printf("csrf=%s&verdict=approve", viewer_csrf);
+	g_autofree char *denied = ask(house, line, NULL, viewer_headers, viewer_form);
+	g_assert_cmpuint(status_of(denied), ==, 403);
+}
+
+static void test_assets(House *house, const void *data)
+{
+	(void)data;
+	g_autofree char *page = ask(house, "GET /sign-in", NULL, BROWSER, NULL);
+	const char *start = strstr(page, "/assets/style.");
+	g_autofree char *address = g_strndup(start, strcspn(start, "\""));
+	g_autofree char *line = g_strconcat("GET ", address, NULL);
+	g_autofree char *hashed = ask(house, line, NULL, NULL, NULL);
+	g_assert_cmpuint(status_of(hashed), ==, 200);
+	g_assert_nonnull(strstr(hashed, "immutable"));
+	g_autofree char *plain = ask(house, "GET /assets/style.css", NULL, NULL, NULL);
+	g_assert_cmpuint(status_of(plain), ==, 200);
+	g_assert_nonnull(strstr(plain, "\r\nCache-Control: no-cache\r\n"));
+	g_assert_cmpuint(ask_status(house, "GET /assets/style.0123456789abcdef.css", NULL, NULL), ==, 404);
+}
+
 /* ---- the API ---- */
 
 static void test_changes_are_audited(House *house, const void *data)
@@ -606,20 +726,6 @@ static void test_badge(House *house, const void *data)
 }
 
 /* ---- logs and events ---- */
-
-static char *log_path(House *house)
-{
-	return daemon_log_path(&house->daemon, house->run, house->job);
-}
-
-static void append_log(House *house, const char *text)
-{
-	g_autofree char *path = log_path(house);
-	FILE *file = fopen(path, "a");
-	g_assert_nonnull(file);
-	fputs(text, file);
-	fclose(file);
-}
 
 static void end_job(House *house)
 {
@@ -757,11 +863,24 @@ static void test_changes(House *house, const void *data)
 static void test_stop_with_streams(House *house, const void *data)
 {
 	(void)data;
-	/* close_house() stops the server while this feed waits and this delivery is parked. */
 	int fd = open_stream(house, "/api/v1/events", "");
 	g_autoptr(GString) seen = g_string_new(NULL);
 	receive(fd, seen, "retry: 2000\n\n");
+	g_autofree char *signature = sign(SECRET, PUSH);
+	g_autofree char *text = delivery("last", signature, PUSH);
+	int parked = dial(house);
+	g_assert_cmpint(send(parked, text, strlen(text), MSG_NOSIGNAL), ==, (ssize_t)strlen(text));
+	while (house->daemon.woken == 0 && g_main_context_iteration(NULL, FALSE))
+		;
+	web_front.stop();
+	g_assert_cmpuint(deliveries_stored(house), ==, 1);
+	g_string_truncate(seen, 0);
+	receive(fd, seen, NULL);
+	g_assert_nonnull(strstr(seen->str, "0\r\n\r\n"));
+	receive(parked, seen, NULL);
+	g_assert_nonnull(strstr(seen->str, "{\"delivery\":\"last\"}"));
 	close(fd);
+	close(parked);
 }
 
 int main(int argc, char **argv)
@@ -786,6 +905,9 @@ int main(int argc, char **argv)
 	        {"session/stays_on_its_own_site", test_sign_in_elsewhere},
 	        {"session/link_is_good_once", test_link},
 	        {"session/limits_failed_attempts", test_sign_in_limit},
+	        {"pages/show_what_is_there", test_pages},
+	        {"pages/take_a_verdict_by_form", test_gate_form},
+	        {"pages/keep_assets_by_hash", test_assets},
 	        {"api/audits_every_change", test_changes_are_audited},
 	        {"api/refuses_bad_input_and_changes_nothing", test_bad_changes},
 	        {"api/dispatches", test_dispatch},
