@@ -21,11 +21,6 @@ typedef struct Segment {
 	const char *rest;
 } Segment;
 
-static bool is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static bool next_segment(const char *text, const char *end, Segment *out, GError **error)
 {
 	const char *open = memmem(text, (size_t)(end - text), OPEN, OPEN_BYTES);
@@ -44,15 +39,12 @@ static bool next_segment(const char *text, const char *end, Segment *out, GError
 		return fail(error, ASSAY_ERROR_USER, "The expression is not closed. An unescaped ${{ sequence was found, "
 		                                     "but the closing }} sequence was not found");
 	const char *first = open + OPEN_BYTES;
-	const char *last = close;
-	while (first < last && is_blank(*first))
-		first++;
-	while (last > first && is_blank(last[-1]))
-		last--;
-	if (first == last)
+	size_t len = (size_t)(close - first);
+	expr_trim(&first, &len);
+	if (len == 0)
 		return fail(error, ASSAY_ERROR_USER, "An expression was expected between ${{ and }}");
 	out->expression = first;
-	out->len = (size_t)(last - first);
+	out->len = len;
 	out->rest = close + 2;
 	return true;
 }
@@ -62,21 +54,31 @@ bool expr_is_template(const char *text)
 	return strstr(text, OPEN) != NULL;
 }
 
+/* A text that is not UTF-8 has no segments: what trims an expression reads characters. */
+static bool only_segment(const char *text, Segment *out)
+{
+	size_t len = strlen(text);
+	const char *end = text + len;
+	return g_utf8_validate_len(text, len, NULL) && next_segment(text, end, out, NULL) && out->expression &&
+	       out->before_len == 0 && out->rest == end;
+}
+
 bool expr_is_single(const char *text)
 {
 	Segment segment;
-	const char *end = text + strlen(text);
-	return next_segment(text, end, &segment, NULL) && segment.expression && segment.before_len == 0 &&
-	       segment.rest == end;
+	return only_segment(text, &segment);
 }
 
 bool expr_is_insert(const char *text)
 {
 	Segment segment;
-	const char *end = text + strlen(text);
-	return next_segment(text, end, &segment, NULL) && segment.expression && segment.before_len == 0 &&
-	       segment.rest == end && segment.len == strlen("insert") &&
+	return only_segment(text, &segment) && segment.len == strlen("insert") &&
 	       memcmp(segment.expression, "insert", segment.len) == 0;
+}
+
+static bool is_utf8(const char *text, GError **error)
+{
+	return g_utf8_validate(text, -1, NULL) || fail(error, ASSAY_ERROR_USER, "The text is not UTF-8");
 }
 
 /** Evaluates one segment. */
@@ -87,7 +89,8 @@ static json_t *evaluate_segment(const Segment *segment, const ExprScope *scope, 
 	ExprEval eval = {.tree = &tree, .scope = scope, .error = error};
 	ExprValue value;
 	if (expr_tree_parse(&tree, segment->expression, segment->len, error) &&
-	        expr_scope_allows(&tree, scope, error) && expr_eval_node(&eval, tree.root, &value))
+	        expr_scope_allows(&tree, scope, error) && tree.root != EXPR_NO_NODE &&
+	        expr_eval_node(&eval, tree.root, &value))
 		result = expr_value_to_json(&value);
 	expr_eval_clear(&eval);
 	expr_tree_clear(&tree);
@@ -133,12 +136,7 @@ static json_t *evaluate_template(const char *text, size_t len, const ExprScope *
 
 json_t *expr_template(const char *text, const ExprScope *scope, GError **error)
 {
-	size_t len = strlen(text);
-	if (!g_utf8_validate_len(text, len, NULL)) {
-		fail(error, ASSAY_ERROR_USER, "The text is not UTF-8");
-		return NULL;
-	}
-	return evaluate_template(text, len, scope, error);
+	return is_utf8(text, error) ? evaluate_template(text, strlen(text), scope, error) : NULL;
 }
 
 char *expr_template_string(const char *text, const ExprScope *scope, GError **error)
@@ -221,6 +219,8 @@ bool expr_check_template(const char *text, const ExprRules *rules, GError **erro
 {
 	const char *end = text + strlen(text);
 	Segment segment = {.rest = text};
+	if (!is_utf8(text, error))
+		return false;
 	do {
 		if (!next_segment(segment.rest, end, &segment, error))
 			return false;
@@ -249,6 +249,8 @@ static bool condition_calls_status(const char *text, bool *out, GError **error)
 	const char *end = text + strlen(text);
 	if (!expr_is_template(text))
 		return calls_status(text, strlen(text), out, error);
+	if (!is_utf8(text, error))
+		return false;
 	Segment segment = {.rest = text};
 	do {
 		if (!next_segment(segment.rest, end, &segment, error))

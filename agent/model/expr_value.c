@@ -105,7 +105,7 @@ bool expr_is_space(gunichar c)
 	       c == 0x3000;
 }
 
-static void trim(const char **text, size_t *len)
+void expr_trim(const char **text, size_t *len)
 {
 	const char *p = *text;
 	const char *end = p + *len;
@@ -167,7 +167,7 @@ static bool is_decimal(const char *text, size_t len)
 
 double expr_parse_number(const char *text, size_t len)
 {
-	trim(&text, &len);
+	expr_trim(&text, &len);
 	if (len == 0)
 		return 0;
 	if (len == 1 && g_ascii_isdigit(text[0]))

@@ -50,6 +50,8 @@ bool expr_value_ordered(const ExprValue *left, const ExprValue *right, int sign)
 
 /** White space as .NET's Char.IsWhiteSpace has it. */
 bool expr_is_space(gunichar c);
+/** Takes white space off both ends of valid UTF-8. */
+void expr_trim(const char **text, size_t *len);
 /** Number() of JavaScript, as GitHub has it: NaN when text is no number, 0 when it is blank. */
 double expr_parse_number(const char *text, size_t len);
 /** The value of a key without regard to case; the exact one first. */

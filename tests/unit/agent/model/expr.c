@@ -216,7 +216,8 @@ static void broken_templates_are_errors(void)
 {
 	g_autoptr(json_t) none = json_object();
 	ExprScope scope = {.contexts = none};
-	const char *const broken[] = {"${{", "${{ 1", "${{ }}", "a ${{ 'x }}", "${{ 1 2 }}", "x ${{ 1 }} ${{"};
+	const char *const broken[] = {"${{", "${{ 1", "${{ }}", "a ${{ 'x }}", "${{ 1 2 }}", "x ${{ 1 }} ${{",
+	        "x ${{\xC2\x85\n}}", "${{ \xFF }}"};
 	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
 		g_autoptr(GError) error = NULL;
 		g_assert_null(expr_template(broken[i], &scope, &error));
