@@ -18,7 +18,7 @@
 #include "agent/executor.h"
 #include "executors/doctor.h"
 
-#define NOBODY 65534
+#define JOB_UID 64001 /* as sandbox.uid of the config is by default */
 #define PATH_INSIDE "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 typedef struct Session {
@@ -40,11 +40,11 @@ static void session_clear(Session *session)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Session, session_clear)
 
-/* Root's command runs as whoever called sudo, or as nobody: a job never runs as root either. */
+/* Root's command runs as whoever called sudo, or as jobs do: those never run as root either. */
 static void choose_user(PlaceSpec *spec)
 {
 	const char *names[] = {"SUDO_UID", "SUDO_GID"};
-	guint64 ids[] = {NOBODY, NOBODY};
+	guint64 ids[] = {JOB_UID, JOB_UID};
 	if (geteuid() != 0)
 		return;
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {

@@ -655,6 +655,7 @@ __attribute__((used, noreturn)) void init_main(void)
 	} standard = {0};
 	for (int number = 1; number <= SIGNALS; number++) /* what the worker ignores, steps do not */
 		SYS(__NR_rt_sigaction, number, &standard, NULL, sizeof every);
+	SYS(__NR_umask, 022); /* what steps expect, whatever the worker's is */
 	self = (int)SYS(__NR_getpid);
 	children_fd = (int)SYS(__NR_signalfd4, -1, &child, sizeof child, SFD_CLOEXEC | SFD_NONBLOCK);
 	SYS(__NR_fcntl, INIT_CONTROL_FD, F_SETFD, FD_CLOEXEC);

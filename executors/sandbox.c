@@ -6,7 +6,7 @@
  * plain process.
  *
  * It is never weaker than what was asked: a piece that the kernel refuses is an error that names it. "reduced" is
- * said for the shared network that the job asked for, and for limits that this host cannot hold.
+ * said for the shared network or the root user that were asked for, and for limits that this host cannot hold.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +178,13 @@ static void set_limits(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *
 		place_lacks(&sandbox->place, "CPU time is not limited: no cgroup cpu controller is delegated to the agent.");
 }
 
+static void note_user(SandboxPlace *sandbox, const PlaceSpec *spec)
+{
+	if (geteuid() == 0 && spec->uid == 0)
+		place_lacks(&sandbox->place, "Steps run as this machine's root, though without its capabilities: files they "
+		        "make belong to root; set sandbox.uid.");
+}
+
 static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *setup)
 {
 	if (spec->network != PLACE_NETWORK_FULL)
@@ -219,6 +226,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.inner_uid = MOUNTS_UID,
 		.inner_gid = MOUNTS_UID,
 	};
+	note_user(sandbox, spec);
 	note_network(sandbox, spec, &setup);
 	set_limits(sandbox, spec, &setup);
 	struct sock_filter filter[FILTER_LEN_MAX];
