@@ -37,9 +37,8 @@ YML
 "$ASSAY" env set production --repo acme/gate --reviewers alice,bob
 job() { run_json "$1" | jq -r --arg k "$2" ".jobs[] | select(.key == \$k) | .$3"; }
 
-n=0
 held() { # pushes something new; the run's id once its gate waits
-	n=$((n + 1)); echo $n >"$clone/n"; commit "change $n"
+	date +%N >"$clone/n"; commit "change $(cat "$clone/n")"
 	local run; run=$(run_of "$(push "${1:-dave}")")
 	wait_status "$run" waiting
 	echo "$run"
@@ -102,7 +101,7 @@ as carol gate approve "$gate" >/dev/null
 expect "two people are two" approved "$("$ASSAY" gate show "$gate" --json | jq -r .status)"
 
 "$ASSAY" env set production --repo acme/gate --reviewers alice --branches 'release/*'
-n=$((n + 1)); echo $n >"$clone/n"; commit "change $n"
+date +%N >"$clone/n"; commit "change $(cat "$clone/n")"
 run=$(run_of "$(push)")
 wait_job "$run" release failure
 expect "a branch that may not is refused" gate "$(job "$run" release cause)"
