@@ -236,14 +236,16 @@ static bool needs_ended(const json_t *jobs, const json_t *needs)
 }
 
 /* The commits that this repo's releases were made from, for "what changed since". */
-static json_t *release_shas(Daemon *daemon, const char *repo)
+static json_t *release_shas(Daemon *daemon, int64_t repo_id, const char *repo)
 {
 	json_t *shas = json_array();
 	g_autoptr(json_t) list = repo ? models_list(daemon->store, repo, NULL, 50, NULL) : NULL;
 	size_t i;
 	json_t *model;
 	json_array_foreach(json_object_get(list, "models"), i, model) {
-		const json_t *release = json_object_get(model, "release");
+		if (!json_is_object(json_object_get(model, "release")))
+			continue;
+		g_autoptr(json_t) release = models_get(daemon->store, repo_id, json_get_string(model, "name", ""), 0, "production", NULL);
 		const char *sha = json_get_string(json_object_get(release, "lineage"), "sha", NULL);
 		if (sha)
 			json_array_append_new(shas, json_string(sha));
@@ -271,7 +273,7 @@ bool graph_advance(Daemon *daemon, int64_t run, GError **error)
 			return false;
 		const json_t *of = json_object_get(internal, "run");
 		g_autoptr(json_t) input = json_object();
-		json_set(input, "since", release_shas(daemon, json_get_string(of, "repo", NULL)));
+		json_set(input, "since", release_shas(daemon, json_get_int(of, "repo_id", 0), json_get_string(of, "repo", NULL)));
 		if (!queue_put(daemon->store, "resolve", json_get_int(of, "repo_id", 0), run, id, input, 0, NULL, error))
 			return false;
 	}

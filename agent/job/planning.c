@@ -10,6 +10,7 @@
 #include "agent/base/error.h"
 #include "agent/base/json.h"
 #include "agent/job/confine.h"
+#include "agent/job/history.h"
 #include "agent/job/planner.h"
 #include "agent/job/reader.h"
 #include "agent/job/source.h"
@@ -340,6 +341,22 @@ void planning_plan(Task *task, TaskEnd *end)
 	source_free(planning.source);
 }
 
+/* Jobs of an environment are told what came since the releases: their gate shows it. */
+static void add_history(Task *task, json_t *jobs)
+{
+	const json_t *since = json_object_get(task->spec, "since");
+	g_autoptr(json_t) history = NULL;
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		if (!json_is_object(json_object_get(job, "environment")) || json_get_string(task->spec, "local", NULL))
+			continue;
+		if (!history)
+			history = history_since(task, since, json_get_string(task->spec, "sha", NULL));
+		json_set(job, "changes", json_incref(history));
+	}
+}
+
 void planning_resolve(Task *task, TaskEnd *end)
 {
 	confine_before_strangers(false);
@@ -351,6 +368,7 @@ void planning_resolve(Task *task, TaskEnd *end)
 		end_with(task, end, error);
 		return;
 	}
+	add_history(task, jobs);
 	json_t *event = task_event(EVENT_RESOLVED);
 	json_set(event, "jobs", jobs);
 	if (!task_emit(task, event, &error))
