@@ -38,7 +38,10 @@ typedef struct Birth {
 
 static const char *const empty_environment[] = {NULL};
 
-static int birth_fail(Birth *birth, const char *step)
+/* The child leaves its frames by exec, so that AddressSanitizer would take the next child's stack for dead ones. */
+#define ON_CHILD_STACK __attribute__((no_sanitize("address")))
+
+ON_CHILD_STACK static int birth_fail(Birth *birth, const char *step)
 {
 	birth->why = errno;
 	birth->step = step;
@@ -46,7 +49,7 @@ static int birth_fail(Birth *birth, const char *step)
 }
 
 /* Moves spec->fds to 0…n-1: first all of them above n, so that no move overwrites a later source. */
-static bool place_fds(const SpawnSpec *spec, int null_fd)
+ON_CHILD_STACK static bool place_fds(const SpawnSpec *spec, int null_fd)
 {
 	int high[FDS_MAX];
 	int count = (int)spec->fds_len;
@@ -68,7 +71,7 @@ static bool give_up_root(const SpawnSpec *spec)
 	       syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) == 0;
 }
 
-static int child_main(void *data)
+ON_CHILD_STACK static int child_main(void *data)
 {
 	Birth *birth = data;
 	const SpawnSpec *spec = birth->spec;

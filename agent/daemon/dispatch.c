@@ -147,7 +147,9 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	json_set_string(github, "run_number", number);
 	json_set_string(github, "run_attempt", "1");
 	json_set_string(github, "server_url", daemon_url(daemon));
-	json_t *inputs = json_object_get(json_object_get(github, "event"), "inputs");
+	json_t *inputs = json_object_get(github, "inputs"); /* typed; those of the event are texts */
+	if (!inputs)
+		inputs = json_object_get(json_object_get(github, "event"), "inputs");
 	json_set(contexts, "inputs", inputs ? json_incref(inputs) : json_object());
 	json_set(contexts, "github", json_incref(github));
 	json_set(contexts, "vars", json_incref(vars));

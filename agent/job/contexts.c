@@ -43,6 +43,7 @@ static json_t *make_github(Job *job)
 {
 	const json_t *given = json_object_get(json_object_get(job->spec, "contexts"), "github");
 	json_t *github = copy_or_empty(given);
+	json_object_del(github, "inputs"); /* a context of its own */
 	const json_t *run = json_object_get(job->spec, "run");
 	const json_t *self = json_object_get(job->spec, "job");
 	const char *repo = task_repo_name(job->task);

@@ -172,6 +172,8 @@ static json_t *make_github(const Planning *planning, const Workflow *workflow, j
 	}
 	json_set_string(github, "run_attempt", "1");
 	json_set(github, "event", payload);
+	if (json_object_size(inputs) > 0)
+		json_set(github, "inputs", json_incref(inputs)); /* the agent hands them to the jobs as their own context */
 	return github;
 }
 
@@ -210,10 +212,6 @@ static bool emit_run(Planning *planning, const Workflow *workflow, const json_t 
 	json_set_string(event, "sha", source_sha(planning->source));
 	json_set_string(event, "ref", json_get_string(github, "ref", NULL));
 	json_set(event, "github", json_deep_copy(github));
-	json_set(event, "inputs", json_deep_copy(json_object_get(contexts, "inputs")));
-	json_t *concurrency = planner_concurrency(workflow, contexts, NULL);
-	if (concurrency)
-		json_set(event, "concurrency", concurrency);
 	if (!task_emit(planning->task, event, error))
 		return false;
 	size_t i;

@@ -172,7 +172,7 @@ static void dispatch_takes_the_tip_and_types_inputs(Fixture *fixture, gconstpoin
 	g_assert_nonnull(one);
 	g_assert_cmpstr(json_get_string(one, "sha", ""), ==, fixture->second);
 	g_assert_cmpstr(json_get_string(one, "ref", ""), ==, "refs/heads/main");
-	g_assert_cmpint(json_get_int(json_object_get(one, "inputs"), "epochs", 0), ==, 5);
+	g_assert_cmpint(json_get_int(json_object_get(json_object_get(one, "github"), "inputs"), "epochs", 0), ==, 5);
 	g_autoptr(json_t) unknown = plan(fixture, event, "train.yml", "{\"steps\":\"5\"}");
 	g_assert_null(find(unknown, EVENT_RUN));
 	g_assert_nonnull(find(unknown, EVENT_INVALID));
@@ -183,7 +183,7 @@ static void dispatch_takes_the_tip_and_types_inputs(Fixture *fixture, gconstpoin
 	g_autofree char *third = git(fixture, "git rev-parse HEAD");
 	g_autoptr(json_t) later = plan(fixture, event, "train.yml", NULL);
 	g_assert_cmpstr(json_get_string(find(later, EVENT_RUN), "sha", ""), ==, third);
-	g_assert_cmpint(json_get_int(json_object_get(find(later, EVENT_RUN), "inputs"), "epochs", 0), ==, 3);
+	g_assert_cmpint(json_get_int(json_object_get(json_object_get(find(later, EVENT_RUN), "github"), "inputs"), "epochs", 0), ==, 3);
 	g_assert_cmpstr(none, ==, "");
 }
 
