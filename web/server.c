@@ -114,6 +114,8 @@ static GSource *loop_attach(Listener *listener, const char *name)
 	int fd = MHD_get_daemon_info(listener->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	loop->tag = g_source_add_unix_fd(source, fd, G_IO_IN);
 	g_source_set_static_name(source, name);
+	/* Nothing here turns the loop again; told so, GLib does not take the descriptor out and in for each dispatch. */
+	g_source_set_can_recurse(source, TRUE);
 	g_source_attach(source, NULL);
 	return source;
 }
@@ -404,6 +406,12 @@ static void handle(Exchange *exchange)
 		problem_from_error(request, error);
 }
 
+static bool has_body(const Request *request)
+{
+	const char *length = request_header(request, "content-length");
+	return (length && !g_str_equal(length, "0")) || request_header(request, "transfer-encoding");
+}
+
 static enum MHD_Result on_access(void *data, struct MHD_Connection *connection, const char *url, const char *method,
         const char *version, const char *upload, size_t *upload_len, void **context)
 {
@@ -416,7 +424,11 @@ static enum MHD_Result on_access(void *data, struct MHD_Connection *connection, 
 	Request *request = &exchange->request;
 	if (!exchange->has_head) {
 		exchange->has_head = true;
-		return accept_head(exchange, method) ? MHD_YES : send_reply(exchange);
+		if (accept_head(exchange, method))
+			return MHD_YES;
+		/* A refusal at this point ends the connection, which is right only when a body would follow. */
+		exchange->is_handled = true;
+		return has_body(request) ? send_reply(exchange) : MHD_YES;
 	}
 	if (*upload_len > 0) {
 		if (request->body->len + *upload_len > exchange->body_limit)
