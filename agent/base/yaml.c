@@ -13,8 +13,8 @@
 #include <yaml.h>
 
 #include "agent/base/error.h"
+#include "agent/base/yaml_scalar.h"
 
-#define CARET_BEFORE 80 /* characters of a long line shown on either side of the column */
 #define WHOLE_MAX 9007199254740992.0
 
 /** What a node stands for once its aliases are written out. */
@@ -48,93 +48,6 @@ const char *yaml_kind_name(YamlKind kind)
 	return names[kind];
 }
 
-/* Messages */
-
-/** The length of the line break at p: libyaml's set, so that our count of lines is its count. */
-static size_t break_length(const char *p, const char *end)
-{
-	size_t left = (size_t)(end - p);
-	if (*p == '\n')
-		return 1;
-	if (*p == '\r')
-		return left > 1 && p[1] == '\n' ? 2 : 1;
-	if (left > 1 && memcmp(p, "\xC2\x85", 2) == 0)
-		return 2;
-	if (left > 2 && (memcmp(p, "\xE2\x80\xA8", 3) == 0 || memcmp(p, "\xE2\x80\xA9", 3) == 0))
-		return 3;
-	return 0;
-}
-
-static size_t character_length(const char *p, const char *end)
-{
-	unsigned char lead = (unsigned char)*p;
-	size_t len = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-	return MIN(len, (size_t)(end - p));
-}
-
-/** One character for a terminal: a control character becomes '?', so that a file cannot steer the screen. */
-static void append_visible(GString *out, const char *p, size_t len)
-{
-	gunichar c = g_utf8_get_char_validated(p, (gssize)len);
-	if (c == '\t')
-		g_string_append_c(out, '\t');
-	else if (c == (gunichar)-1 || c == (gunichar)-2 || g_unichar_iscntrl(c) ||
-	         g_unichar_type(c) == G_UNICODE_FORMAT)
-		g_string_append_c(out, '?');
-	else
-		g_string_append_len(out, p, (gssize)len);
-}
-
-static const char *line_start(const char *p, const char *end, int line)
-{
-	for (int at = 1; p < end && at < line;) {
-		size_t len = break_length(p, end);
-		at += len > 0;
-		p += len > 0 ? len : 1;
-	}
-	return p;
-}
-
-char *yaml_caret(const YamlDocument *document, int line, int column, const char *message)
-{
-	GString *out = g_string_new(document->name);
-	if (line > 0)
-		g_string_append_printf(out, ":%d:%d", line, column);
-	g_string_append_printf(out, ": %s", message);
-	if (line <= 0)
-		return g_string_free(out, FALSE);
-
-	const char *end = document->source + document->source_len;
-	const char *p = line_start(document->source, end, line);
-	if (line == 1 && document->source_len >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0)
-		p += 3;
-	g_autoptr(GString) shown = g_string_new(NULL);
-	g_autoptr(GString) caret = g_string_new(NULL);
-	int first = column > CARET_BEFORE ? column - CARET_BEFORE : 1;
-	if (first > 1) {
-		g_string_append(shown, "…");
-		g_string_append_c(caret, ' ');
-	}
-	int at = 1;
-	for (; p < end && break_length(p, end) == 0; at++) {
-		size_t len = character_length(p, end);
-		if (at >= column + CARET_BEFORE) {
-			g_string_append(shown, "…");
-			break;
-		}
-		if (at >= first) {
-			append_visible(shown, p, len);
-			if (at < column)
-				g_string_append_c(caret, *p == '\t' ? '\t' : ' ');
-		}
-		p += len;
-	}
-	for (; at < column; at++)
-		g_string_append_c(caret, ' ');
-	g_string_append_printf(out, "\n%s\n%s^", shown->str, caret->str);
-	return g_string_free(out, FALSE);
-}
-
 static bool mistake(Reader *reader, int line, int column, const char *format, ...) G_GNUC_PRINTF(4, 5);
 static bool mistake(Reader *reader, int line, int column, const char *format, ...)
 {
@@ -150,24 +63,12 @@ static bool mistake(Reader *reader, int line, int column, const char *format, ..
 	return false;
 }
 
-/** Line and column of a byte, for mistakes that libyaml knows by offset. */
+/** For mistakes that libyaml knows by offset. */
 static bool mistake_at_offset(Reader *reader, size_t offset, const char *why)
 {
-	const char *p = reader->document->source;
-	const char *end = p + MIN(offset, reader->document->source_len);
-	int line = 1;
-	int column = 1;
-	while (p < end) {
-		size_t len = break_length(p, end);
-		if (len > 0) {
-			line++;
-			column = 1;
-		} else {
-			len = character_length(p, end);
-			column++;
-		}
-		p += len;
-	}
+	int line = 0;
+	int column = 0;
+	yaml_position(reader->document, offset, &line, &column);
 	return mistake(reader, line, column, "%s", why);
 }
 
@@ -187,97 +88,7 @@ static bool parser_mistake(Reader *reader)
 	return mistake(reader, line, column, "%s", why);
 }
 
-/* Scalars: the YAML 1.2 core schema, section 10.3 */
-
-static bool is_one_of(const char *text, const char *const words[])
-{
-	for (size_t i = 0; words[i]; i++)
-		if (strcmp(text, words[i]) == 0)
-			return true;
-	return false;
-}
-
-static bool is_null(const char *text)
-{
-	return is_one_of(text, (const char *const[]){"", "~", "null", "Null", "NULL", NULL});
-}
-
-static bool is_boolean(const char *text, bool *out)
-{
-	*out = is_one_of(text, (const char *const[]){"true", "True", "TRUE", NULL});
-	return *out || is_one_of(text, (const char *const[]){"false", "False", "FALSE", NULL});
-}
-
-static bool is_based(const char *digits, int base, double *out)
-{
-	double sum = 0;
-	for (const char *p = digits; *p; p++) {
-		int digit = g_ascii_xdigit_value(*p);
-		if (digit < 0 || digit >= base)
-			return false;
-		sum = sum * base + digit;
-	}
-	*out = sum;
-	return *digits != '\0';
-}
-
-static bool is_integer(const char *text, double *out)
-{
-	if (g_str_has_prefix(text, "0x"))
-		return is_based(text + 2, 16, out);
-	if (g_str_has_prefix(text, "0o"))
-		return is_based(text + 2, 8, out);
-	const char *p = text + (*text == '-' || *text == '+');
-	if (!*p || p[strspn(p, "0123456789")])
-		return false;
-	*out = g_ascii_strtod(text, NULL) + 0.0; /* + 0.0: an integer has no -0 */
-	return true;
-}
-
-static bool is_float(const char *text, double *out)
-{
-	if (is_one_of(text, (const char *const[]){".nan", ".NaN", ".NAN", NULL})) {
-		*out = NAN;
-		return true;
-	}
-	const char *p = text + (*text == '-' || *text == '+');
-	if (is_one_of(p, (const char *const[]){".inf", ".Inf", ".INF", NULL})) {
-		*out = *text == '-' ? -INFINITY : INFINITY;
-		return true;
-	}
-	size_t before = strspn(p, "0123456789");
-	p += before;
-	size_t after = 0;
-	if (*p == '.') {
-		after = strspn(p + 1, "0123456789");
-		p += 1 + after;
-	}
-	if (before + after == 0)
-		return false;
-	if (*p == 'e' || *p == 'E') {
-		p += 1 + (p[1] == '-' || p[1] == '+');
-		size_t exponent = strspn(p, "0123456789");
-		if (exponent == 0)
-			return false;
-		p += exponent;
-	}
-	if (*p)
-		return false;
-	*out = g_ascii_strtod(text, NULL);
-	return true;
-}
-
-static void set_plain(YamlNode *node)
-{
-	if (is_null(node->text))
-		node->kind = YAML_NULL;
-	else if (is_boolean(node->text, &node->truth))
-		node->kind = YAML_BOOLEAN;
-	else if (is_integer(node->text, &node->number) || is_float(node->text, &node->number))
-		node->kind = YAML_NUMBER;
-	else
-		node->kind = YAML_STRING;
-}
+/* Scalars */
 
 /** A tag of the core schema decides the kind; the text must fit it. */
 static bool set_tagged(Reader *reader, YamlNode *node, const char *tag)
@@ -288,16 +99,16 @@ static bool set_tagged(Reader *reader, YamlNode *node, const char *tag)
 		fits = true;
 	} else if (strcmp(tag, YAML_NULL_TAG) == 0) {
 		node->kind = YAML_NULL;
-		fits = is_null(node->text);
+		fits = yaml_is_null(node->text);
 	} else if (strcmp(tag, YAML_BOOL_TAG) == 0) {
 		node->kind = YAML_BOOLEAN;
-		fits = is_boolean(node->text, &node->truth);
+		fits = yaml_is_boolean(node->text, &node->truth);
 	} else if (strcmp(tag, YAML_INT_TAG) == 0) {
 		node->kind = YAML_NUMBER;
-		fits = is_integer(node->text, &node->number);
+		fits = yaml_is_integer(node->text, &node->number);
 	} else if (strcmp(tag, YAML_FLOAT_TAG) == 0) {
 		node->kind = YAML_NUMBER;
-		fits = is_integer(node->text, &node->number) || is_float(node->text, &node->number);
+		fits = yaml_is_integer(node->text, &node->number) || yaml_is_float(node->text, &node->number);
 	} else {
 		return mistake(reader, node->line, node->column, "the tag '%s' is not supported; remove it", tag);
 	}
@@ -349,7 +160,7 @@ static YamlNode *read_scalar(Reader *reader, const yaml_event_t *event)
 	if (event->data.scalar.tag)
 		return set_tagged(reader, node, (const char *)event->data.scalar.tag) ? node : NULL;
 	if (node->plain)
-		set_plain(node);
+		yaml_set_plain(node);
 	return node;
 }
 

@@ -68,3 +68,5 @@ const char *yaml_kind_name(YamlKind kind);
 json_t *yaml_to_json(const YamlNode *node);
 /** "name:line:column: message", the line itself, and a caret below the column; the caller's. */
 char *yaml_caret(const YamlDocument *document, int line, int column, const char *message);
+/** Line and column of a byte of the source, both from 1. */
+void yaml_position(const YamlDocument *document, size_t offset, int *out_line, int *out_column);

@@ -11,6 +11,7 @@
 #include "agent/base/error.h"
 #include "agent/base/hash.h"
 #include "agent/job/check.h"
+#include "agent/job/check_on.h"
 #include "agent/job/schema.h"
 #include "agent/model/expr.h"
 
@@ -275,89 +276,6 @@ static void check_jobs(Reader *reader, const YamlNode *jobs)
 		check_needs(reader, jobs);
 }
 
-/* Events */
-
-static void check_filters(Reader *reader, const YamlNode *filters)
-{
-	static const char *const pairs[][2] = {
-	        {"branches", "branches-ignore"}, {"tags", "tags-ignore"}, {"paths", "paths-ignore"}};
-	for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
-		const YamlNode *second = find_key(filters, pairs[i][1]);
-		if (second && find_key(filters, pairs[i][0]))
-			MISTAKE(reader, second, "'%s' and '%s' cannot be used for the same event; use '!' in '%s'",
-			        pairs[i][0], pairs[i][1], pairs[i][0]);
-	}
-}
-
-static bool cron_field_is(const char *field)
-{
-	return *field && field[strspn(field, "0123456789*/,-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] == '\0';
-}
-
-static void check_schedule(Reader *reader, const YamlNode *schedule)
-{
-	for (size_t i = 0; schedule->kind == YAML_SEQUENCE && i < schedule->items_len; i++) {
-		const YamlNode *cron = yaml_get(schedule->items[i], "cron");
-		if (!cron || !cron->text)
-			continue;
-		g_auto(GStrv) words = g_strsplit_set(cron->text, " \t", -1);
-		guint fields = 0;
-		bool good = true;
-		for (char **word = words; *word; word++) {
-			if (!**word)
-				continue;
-			good = good && cron_field_is(*word);
-			fields++;
-		}
-		if (fields != 5 || !good)
-			MISTAKE(reader, cron, "'%s' is not a schedule: minute hour day month weekday are expected",
-			        cron->text);
-	}
-}
-
-static void check_dispatch_input(Reader *reader, const YamlNode *input)
-{
-	const YamlNode *type = yaml_get(input, "type");
-	const YamlNode *value = yaml_get(input, "default");
-	const YamlNode *options = yaml_get(input, "options");
-	const char *name = type && type->text ? type->text : "string";
-	if (strcmp(name, "choice") == 0) {
-		if (!options || options->kind != YAML_SEQUENCE || options->items_len == 0) {
-			MISTAKE(reader, type, "An input of type 'choice' needs 'options'");
-			return;
-		}
-		bool listed = !value || !value->text;
-		for (size_t i = 0; i < options->items_len && !listed; i++)
-			listed = g_strcmp0(options->items[i]->text, value->text) == 0;
-		if (!listed)
-			MISTAKE(reader, value, "The default '%s' is not among the options", value->text);
-	} else if (strcmp(name, "boolean") == 0 && value && value->text && strcmp(value->text, "true") != 0 &&
-	           strcmp(value->text, "false") != 0) {
-		MISTAKE(reader, value, "The default of a boolean input is true or false, not '%s'", value->text);
-	} else if (strcmp(name, "number") == 0 && value && value->kind != YAML_NUMBER) {
-		MISTAKE(reader, value, "The default of a number input is a number, not '%s'", value->text ? value->text : "");
-	}
-}
-
-static void check_on(Reader *reader, const YamlNode *on)
-{
-	for (size_t i = 0; is_mapping(on) && i + 1 < on->items_len; i += 2) {
-		const char *event = on->items[i]->text;
-		const YamlNode *filters = on->items[i + 1];
-		if (strcmp(event, "schedule") == 0)
-			check_schedule(reader, filters);
-		check_filters(reader, filters);
-		const YamlNode *inputs = strcmp(event, "workflow_dispatch") == 0 ? yaml_get(filters, "inputs") : NULL;
-		for (size_t j = 0; is_mapping(inputs) && j + 1 < inputs->items_len; j += 2)
-			if (is_mapping(inputs->items[j + 1]))
-				check_dispatch_input(reader, inputs->items[j + 1]);
-	}
-	if (is_mapping(on) && on->items_len == 0)
-		MISTAKE(reader, on, "'on' names no event");
-	if (on && on->kind == YAML_SEQUENCE && on->items_len == 0)
-		MISTAKE(reader, on, "'on' names no event");
-}
-
 /* Refusals: valid, but not to be run here */
 
 static const YamlNode *refused_step_key(const YamlNode *steps)
@@ -556,7 +474,7 @@ Workflow *reader_read(const char *text, size_t len, const char *path, json_t **o
 		check_document(document, &schema_workflow, errors);
 		if (is_mapping(document->root)) {
 			Reader reader = {.document = document, .errors = errors};
-			check_on(&reader, yaml_get(document->root, "on"));
+			check_on(document, yaml_get(document->root, "on"), errors);
 			check_concurrency(&reader, yaml_get(document->root, "concurrency"));
 			check_jobs(&reader, yaml_get(document->root, "jobs"));
 		}

@@ -1,80 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lexer and parser of expressions. The parser is Dijkstra's shunting yard with two explicit stacks, so that ten
+ * The parser of expressions: Dijkstra's shunting yard with two explicit stacks, so that ten
  * thousand parentheses need no more of the C stack than one; only the finished tree has a limit of depth, like
- * GitHub's. Which token may follow which decides what is an error: that table is `follows`.
+ * GitHub's.
  *
  * Nothing here knows which contexts exist; functions and the number of their arguments are checked here.
  */
 #include "agent/model/expr_tree.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "agent/base/error.h"
-#include "agent/model/expr_value.h"
-
-typedef enum TokenKind {
-	TOKEN_START, /* before the first */
-	TOKEN_OPEN_GROUP,
-	TOKEN_OPEN_INDEX,
-	TOKEN_OPEN_CALL,
-	TOKEN_CLOSE_GROUP,
-	TOKEN_CLOSE_INDEX,
-	TOKEN_CLOSE_CALL,
-	TOKEN_COMMA,
-	TOKEN_DOT,
-	TOKEN_WILDCARD,
-	TOKEN_NOT,
-	TOKEN_BINARY,
-	TOKEN_LITERAL,
-	TOKEN_PROPERTY,
-	TOKEN_FUNCTION,
-	TOKEN_CONTEXT,
-	TOKEN_WRONG,
-} TokenKind;
-
-typedef struct Token {
-	TokenKind kind;
-	ExprKind node;    /* of a literal or an operator */
-	uint8_t binding;  /* how tightly an operator binds */
-	bool truth;
-	uint32_t offset;
-	uint32_t len;
-	double number;
-	int32_t call; /* the node of an open call */
-} Token;
+#include "agent/model/expr_lexer.h"
 
 #define STACK_INLINE 32
-#define BIT(kind) (1U << (kind))
-/* What a value may begin after, and what a value may end with. */
-#define BEFORE_VALUE                                                                                                \
-	(BIT(TOKEN_START) | BIT(TOKEN_COMMA) | BIT(TOKEN_OPEN_GROUP) | BIT(TOKEN_OPEN_CALL) |                     \
-	        BIT(TOKEN_OPEN_INDEX) | BIT(TOKEN_NOT) | BIT(TOKEN_BINARY))
-#define ENDS_INDEXABLE                                                                                              \
-	(BIT(TOKEN_CLOSE_GROUP) | BIT(TOKEN_CLOSE_CALL) | BIT(TOKEN_CLOSE_INDEX) | BIT(TOKEN_WILDCARD) |          \
-	        BIT(TOKEN_PROPERTY) | BIT(TOKEN_CONTEXT))
-#define ENDS_VALUE (ENDS_INDEXABLE | BIT(TOKEN_LITERAL))
-
-static const uint32_t follows[] = {
-        [TOKEN_OPEN_GROUP] = BEFORE_VALUE,
-        [TOKEN_OPEN_INDEX] = ENDS_INDEXABLE,
-        [TOKEN_OPEN_CALL] = BIT(TOKEN_FUNCTION),
-        [TOKEN_CLOSE_GROUP] = ENDS_VALUE,
-        [TOKEN_CLOSE_INDEX] = ENDS_VALUE,
-        [TOKEN_CLOSE_CALL] = ENDS_VALUE | BIT(TOKEN_OPEN_CALL),
-        [TOKEN_COMMA] = ENDS_VALUE,
-        [TOKEN_DOT] = ENDS_INDEXABLE,
-        [TOKEN_WILDCARD] = BIT(TOKEN_OPEN_INDEX) | BIT(TOKEN_DOT),
-        [TOKEN_NOT] = BEFORE_VALUE,
-        [TOKEN_BINARY] = ENDS_VALUE,
-        [TOKEN_LITERAL] = BEFORE_VALUE,
-        [TOKEN_PROPERTY] = BIT(TOKEN_DOT),
-        [TOKEN_FUNCTION] = BEFORE_VALUE,
-        [TOKEN_CONTEXT] = BEFORE_VALUE,
-        [TOKEN_WRONG] = 0,
-};
-
 static const struct {
 	const char *name;
 	uint8_t least;
@@ -98,18 +37,15 @@ static const struct {
 
 typedef struct Parser {
 	ExprTree *tree;
-	const char *text;
-	uint32_t len;
-	uint32_t at;
-	TokenKind last;
+	ExprLexer lexer;
 	/* operators not yet applied, and the nodes they wait for */
-	Token *operators;
+	ExprToken *operators;
 	size_t operators_len;
 	size_t operators_size;
 	int32_t *operands;
 	size_t operands_len;
 	size_t operands_size;
-	Token operators_inline[STACK_INLINE];
+	ExprToken operators_inline[STACK_INLINE];
 	int32_t operands_inline[STACK_INLINE];
 } Parser;
 
@@ -134,148 +70,7 @@ bool expr_tree_fail(const ExprTree *tree, uint32_t offset, GError **error, const
 	        (int)tree->source_len, tree->source);
 }
 
-/* Lexer */
-
-static bool is_boundary(char c)
-{
-	switch (c) {
-	case '(':
-	case ')':
-	case '[':
-	case ']':
-	case ',':
-	case '.':
-	case '!':
-	case '>':
-	case '<':
-	case '=':
-	case '&':
-	case '|':
-		return true;
-	default:
-		return false;
-	}
-}
-
-/** The bytes of the white space at an offset: 0 when there is none. */
-static uint32_t space_at(const Parser *parser, uint32_t at)
-{
-	unsigned char c = (unsigned char)parser->text[at];
-	if (c < 0x80)
-		return c == ' ' || (c >= '\t' && c <= '\r') ? 1 : 0;
-	gunichar wide = g_utf8_get_char(parser->text + at);
-	return expr_is_space(wide) ? (uint32_t)g_unichar_to_utf8(wide, NULL) : 0;
-}
-
-static uint32_t skip_space(const Parser *parser, uint32_t at)
-{
-	for (uint32_t space; at < parser->len && (space = space_at(parser, at)) > 0;)
-		at += space;
-	return at;
-}
-
-/** Moves to the next boundary or white space. */
-static void read_word(Parser *parser, bool dots)
-{
-	while (parser->at < parser->len && space_at(parser, parser->at) == 0 &&
-	        (!is_boundary(parser->text[parser->at]) || (dots && parser->text[parser->at] == '.')))
-		parser->at += (uint32_t)g_utf8_skip[(unsigned char)parser->text[parser->at]];
-}
-
-static void read_number(Parser *parser, Token *token)
-{
-	parser->at++;
-	read_word(parser, true);
-	token->number = expr_parse_number(parser->text + token->offset, parser->at - token->offset);
-	token->kind = token->number == token->number ? TOKEN_LITERAL : TOKEN_WRONG;
-	token->node = EXPR_NUMBER;
-}
-
-static bool is_keyword(const char *text, size_t len)
-{
-	if (!g_ascii_isalpha(text[0]) && text[0] != '_')
-		return false;
-	for (size_t i = 1; i < len; i++)
-		if (!g_ascii_isalnum(text[i]) && text[i] != '_' && text[i] != '-')
-			return false;
-	return true;
-}
-
-static bool word_is(const char *text, size_t len, const char *word)
-{
-	return strlen(word) == len && memcmp(text, word, len) == 0;
-}
-
-static void read_keyword(Parser *parser, Token *token)
-{
-	parser->at++;
-	read_word(parser, false);
-	const char *word = parser->text + token->offset;
-	size_t len = parser->at - token->offset;
-	token->kind = TOKEN_LITERAL;
-	if (!is_keyword(word, len)) {
-		token->kind = TOKEN_WRONG;
-	} else if (parser->last == TOKEN_DOT) {
-		token->kind = TOKEN_PROPERTY;
-	} else if (word_is(word, len, "null")) {
-		token->node = EXPR_NULL;
-	} else if (word_is(word, len, "true") || word_is(word, len, "false")) {
-		token->node = EXPR_BOOLEAN;
-		token->truth = *word == 't';
-	} else if (word_is(word, len, "NaN") || word_is(word, len, "Infinity")) {
-		token->node = EXPR_NUMBER;
-		token->number = *word == 'N' ? (double)NAN : (double)INFINITY;
-	} else {
-		uint32_t ahead = skip_space(parser, parser->at);
-		bool call = ahead < parser->len && parser->text[ahead] == '(';
-		token->kind = call ? TOKEN_FUNCTION : TOKEN_CONTEXT;
-	}
-}
-
-static void read_string(Parser *parser, Token *token)
-{
-	token->kind = TOKEN_WRONG;
-	token->node = EXPR_STRING;
-	parser->at++;
-	while (parser->at < parser->len) {
-		if (parser->text[parser->at++] != '\'')
-			continue;
-		if (parser->at < parser->len && parser->text[parser->at] == '\'') {
-			token->truth = true; /* has an escaped quote */
-			parser->at++;
-			continue;
-		}
-		token->kind = TOKEN_LITERAL;
-		return;
-	}
-}
-
-static void read_operator(Parser *parser, Token *token)
-{
-	static const struct {
-		char text[3];
-		uint8_t binding;
-		ExprKind node;
-	} operators[] = {{"!=", 10, EXPR_NOT_EQUAL}, {">=", 11, EXPR_GREATER_EQUAL}, {"<=", 11, EXPR_LESS_EQUAL},
-	        {"==", 10, EXPR_EQUAL}, {"&&", 6, EXPR_AND}, {"||", 5, EXPR_OR}, {"!", 16, EXPR_NOT},
-	        {">", 11, EXPR_GREATER}, {"<", 11, EXPR_LESS}};
-	const char *p = parser->text + parser->at;
-	size_t left = parser->len - parser->at;
-	for (size_t i = 0; i < G_N_ELEMENTS(operators); i++) {
-		const char *text = operators[i].text;
-		size_t len = text[1] ? 2 : 1;
-		if (left < len || p[0] != text[0] || (len == 2 && p[1] != text[1]))
-			continue;
-		token->kind = operators[i].node == EXPR_NOT ? TOKEN_NOT : TOKEN_BINARY;
-		token->node = operators[i].node;
-		token->binding = operators[i].binding;
-		parser->at += (uint32_t)len;
-		return;
-	}
-	token->kind = TOKEN_WRONG;
-	parser->at++;
-	read_word(parser, false);
-}
+/* Nodes and stacks */
 
 static TokenKind innermost(const Parser *parser)
 {
@@ -287,72 +82,7 @@ static TokenKind innermost(const Parser *parser)
 	return TOKEN_START;
 }
 
-static void read_punctuation(Parser *parser, Token *token, char c)
-{
-	parser->at++;
-	if (c == '(') {
-		token->kind = parser->last == TOKEN_FUNCTION ? TOKEN_OPEN_CALL : TOKEN_OPEN_GROUP;
-		token->binding = token->kind == TOKEN_OPEN_CALL ? 19 : 20;
-	} else if (c == '[') {
-		token->kind = TOKEN_OPEN_INDEX;
-		token->binding = 19;
-	} else if (c == ')') {
-		token->kind = innermost(parser) == TOKEN_OPEN_CALL ? TOKEN_CLOSE_CALL : TOKEN_CLOSE_GROUP;
-		token->binding = 1;
-	} else if (c == ']') {
-		token->kind = TOKEN_CLOSE_INDEX;
-		token->binding = 1;
-	} else if (c == ',') {
-		token->kind = TOKEN_COMMA;
-		token->binding = 1;
-	} else {
-		token->kind = TOKEN_WILDCARD;
-	}
-}
-
-/** A closing token, or a comma, must belong to what is open. */
-static bool fits_open(const Parser *parser, TokenKind kind)
-{
-	if (kind == TOKEN_CLOSE_GROUP)
-		return innermost(parser) == TOKEN_OPEN_GROUP;
-	if (kind == TOKEN_CLOSE_INDEX)
-		return innermost(parser) == TOKEN_OPEN_INDEX;
-	if (kind == TOKEN_COMMA || kind == TOKEN_CLOSE_CALL)
-		return innermost(parser) == TOKEN_OPEN_CALL;
-	return true;
-}
-
-static bool next_token(Parser *parser, Token *token, GError **error)
-{
-	char c = parser->text[parser->at];
-	*token = (Token){.kind = TOKEN_WRONG, .offset = parser->at, .call = EXPR_NO_NODE};
-	if (c == '.' && (BIT(parser->last) & BEFORE_VALUE)) {
-		read_number(parser, token);
-	} else if (c == '.') {
-		token->kind = TOKEN_DOT;
-		token->binding = 19;
-		parser->at++;
-	} else if (g_ascii_isdigit(c) || c == '-' || c == '+') {
-		read_number(parser, token);
-	} else if (c == '\'') {
-		read_string(parser, token);
-	} else if (strchr("()[],*", c)) {
-		read_punctuation(parser, token, c);
-	} else if (strchr("!<>=&|", c)) {
-		read_operator(parser, token);
-	} else {
-		read_keyword(parser, token);
-	}
-	token->len = parser->at - token->offset;
-	if ((follows[token->kind] & BIT(parser->last)) && fits_open(parser, token->kind))
-		return true;
-	return expr_tree_fail(parser->tree, token->offset, error, "Unexpected symbol: '%.*s'", (int)token->len,
-	        parser->text + token->offset);
-}
-
-/* Nodes and stacks */
-
-static int32_t node_add(Parser *parser, ExprKind kind, const Token *token)
+static int32_t node_add(Parser *parser, ExprKind kind, const ExprToken *token)
 {
 	ExprTree *tree = parser->tree;
 	if (tree->nodes_len == tree->nodes_size) {
@@ -372,7 +102,7 @@ static int32_t node_add(Parser *parser, ExprKind kind, const Token *token)
 	        .next = EXPR_NO_NODE,
 	        .offset = token->offset,
 	        .len = token->len,
-	        .text = parser->text + token->offset,
+	        .text = parser->lexer.text + token->offset,
 	        .number = token->number};
 	return tree->nodes_len++;
 }
@@ -415,11 +145,11 @@ static void push_operand(Parser *parser, int32_t node)
 	parser->operands[parser->operands_len++] = node;
 }
 
-static void push_operator(Parser *parser, const Token *token)
+static void push_operator(Parser *parser, const ExprToken *token)
 {
 	if (parser->operators_len == parser->operators_size) {
 		size_t size = parser->operators_size * 2;
-		Token *operators = g_new(Token, size);
+		ExprToken *operators = g_new(ExprToken, size);
 		memcpy(operators, parser->operators, sizeof *operators * parser->operators_len);
 		if (parser->operators != parser->operators_inline)
 			g_free(parser->operators);
@@ -440,7 +170,7 @@ static int32_t pop_operand(Parser *parser)
 /** Applies the operator on top: an index, a `.`, or a logical one. */
 static void apply_top(Parser *parser)
 {
-	Token top = parser->operators[--parser->operators_len];
+	ExprToken top = parser->operators[--parser->operators_len];
 	ExprKind kind = top.kind == TOKEN_DOT || top.kind == TOKEN_OPEN_INDEX ? EXPR_INDEX : top.node;
 	int32_t node = node_add(parser, kind, &top);
 	int32_t right = pop_operand(parser);
@@ -454,7 +184,7 @@ static void apply_top(Parser *parser)
 static void apply_tighter(Parser *parser, uint8_t binding)
 {
 	while (parser->operators_len > 0) {
-		const Token *top = &parser->operators[parser->operators_len - 1];
+		const ExprToken *top = &parser->operators[parser->operators_len - 1];
 		if (top->binding < binding || top->kind == TOKEN_OPEN_GROUP || top->kind == TOKEN_OPEN_INDEX ||
 		        top->kind == TOKEN_OPEN_CALL || top->kind == TOKEN_COMMA)
 			return;
@@ -464,13 +194,13 @@ static void apply_tighter(Parser *parser, uint8_t binding)
 
 static bool close_call(Parser *parser, GError **error)
 {
-	uint16_t count = parser->last == TOKEN_OPEN_CALL ? 0 : 1;
+	uint16_t count = parser->lexer.last == TOKEN_OPEN_CALL ? 0 : 1;
 	uint32_t commas = 0;
 	while (parser->operators[parser->operators_len - 1].kind == TOKEN_COMMA) {
 		parser->operators_len--;
 		commas++;
 	}
-	Token open = parser->operators[--parser->operators_len];
+	ExprToken open = parser->operators[--parser->operators_len];
 	const ExprNode *call = &parser->tree->nodes[open.call];
 	ExprFunction function = call->function;
 	uint32_t offset = call->offset;
@@ -492,9 +222,9 @@ static bool close_call(Parser *parser, GError **error)
 	return true;
 }
 
-static bool push_function(Parser *parser, const Token *token, GError **error)
+static bool push_function(Parser *parser, const ExprToken *token, GError **error)
 {
-	const char *name = parser->text + token->offset;
+	const char *name = parser->lexer.text + token->offset;
 	for (size_t i = 0; i < G_N_ELEMENTS(functions); i++)
 		if (strlen(functions[i].name) == token->len &&
 		        g_ascii_strncasecmp(functions[i].name, name, token->len) == 0) {
@@ -507,7 +237,7 @@ static bool push_function(Parser *parser, const Token *token, GError **error)
 	        name);
 }
 
-static void push_string(Parser *parser, const Token *token)
+static void push_string(Parser *parser, const ExprToken *token)
 {
 	int32_t number = node_add(parser, EXPR_STRING, token);
 	ExprNode *node = &parser->tree->nodes[number];
@@ -528,7 +258,7 @@ static void push_string(Parser *parser, const Token *token)
 	push_operand(parser, number);
 }
 
-static bool push_token(Parser *parser, Token *token, GError **error)
+static bool push_token(Parser *parser, ExprToken *token, GError **error)
 {
 	switch (token->kind) {
 	case TOKEN_LITERAL:
@@ -583,17 +313,18 @@ static bool push_token(Parser *parser, Token *token, GError **error)
 
 static bool parse(Parser *parser, GError **error)
 {
-	Token token = {0};
-	for (parser->at = skip_space(parser, 0); parser->at < parser->len; parser->at = skip_space(parser, parser->at)) {
-		if (!next_token(parser, &token, error) || !push_token(parser, &token, error))
+	ExprToken token = {0};
+	while (expr_lexer_has_more(&parser->lexer)) {
+		parser->lexer.open = innermost(parser);
+		if (!expr_lexer_next(&parser->lexer, parser->tree, &token, error) || !push_token(parser, &token, error))
 			return false;
-		parser->last = token.kind;
+		parser->lexer.last = token.kind;
 	}
-	if (parser->last == TOKEN_START)
+	if (parser->lexer.last == TOKEN_START)
 		return true;
-	if (!(BIT(parser->last) & ENDS_VALUE) || innermost(parser) != TOKEN_START)
+	if (!expr_token_ends_value(parser->lexer.last) || innermost(parser) != TOKEN_START)
 		return expr_tree_fail(parser->tree, token.offset, error, "Unexpected end of expression: '%.*s'",
-		        (int)token.len, parser->text + token.offset);
+		        (int)token.len, parser->lexer.text + token.offset);
 	while (parser->operators_len > 0)
 		apply_top(parser);
 	parser->tree->root = pop_operand(parser);
@@ -617,10 +348,7 @@ bool expr_tree_parse(ExprTree *tree, const char *text, size_t len, GError **erro
 		return fail(error, ASSAY_ERROR_USER, "Exceeded max expression length %d", EXPR_LENGTH_MAX);
 	Parser parser;
 	parser.tree = tree;
-	parser.text = text;
-	parser.len = (uint32_t)len;
-	parser.at = 0;
-	parser.last = TOKEN_START;
+	parser.lexer = (ExprLexer){.text = text, .len = (uint32_t)len};
 	parser.operators = parser.operators_inline;
 	parser.operators_len = 0;
 	parser.operators_size = STACK_INLINE;
