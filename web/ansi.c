@@ -121,7 +121,7 @@ static void write_run(GString *out, const AnsiState *state, const char *text, si
 		return;
 	}
 	g_string_append(out, "<span class=\"a");
-	if (state->fore != ANSI_NONE)
+	if (state->fore != ANSI_NONE && state->back == ANSI_NONE) /* on a colour, text is drawn in ink */
 		g_string_append_printf(out, " f%d", state->fore);
 	if (state->back != ANSI_NONE)
 		g_string_append_printf(out, " b%d", state->back);

@@ -12,8 +12,8 @@
 
 #define HASH_SHOWN 16
 
-extern const unsigned char embed_app_js[], embed_logo_svg[], embed_style_css[];
-extern const size_t embed_app_js_len, embed_logo_svg_len, embed_style_css_len;
+extern const unsigned char embed_app_js[], embed_logo_svg[], embed_phone_css[], embed_style_css[];
+extern const size_t embed_app_js_len, embed_logo_svg_len, embed_phone_css_len, embed_style_css_len;
 
 typedef struct Asset {
 	const char *stem, *ending, *type;
@@ -24,6 +24,7 @@ typedef struct Asset {
 static const Asset assets[] = {
         {"app", "js", "text/javascript; charset=utf-8", embed_app_js, &embed_app_js_len},
         {"logo", "svg", "image/svg+xml", embed_logo_svg, &embed_logo_svg_len},
+        {"phone", "css", "text/css; charset=utf-8", embed_phone_css, &embed_phone_css_len},
         {"style", "css", "text/css; charset=utf-8", embed_style_css, &embed_style_css_len},
 };
 

@@ -166,6 +166,8 @@ void frame_begin(GString *out, const PageView *view, const Frame *frame)
 	        frame->title);
 	if (view->asset_css)
 		html(out, "<link rel=\"stylesheet\" href=\"%s\">", view->asset_css);
+	if (view->asset_phone)
+		html(out, "<link rel=\"stylesheet\" media=\"(max-width:720px)\" href=\"%s\">", view->asset_phone);
 	if (view->asset_logo)
 		html(out, "<link rel=\"icon\" type=\"image/svg+xml\" href=\"%s\">", view->asset_logo);
 	if (view->asset_js)

@@ -33,6 +33,7 @@ typedef struct PageView {
 	const char *path;       /* this page's address, with its query: "/acme/digits/runs/42?from=1" */
 	const char *base_url;   /* "https://ci.example.org", for addresses that people copy; no slash at the end */
 	const char *asset_css;  /* "/assets/style.0f3a….css" */
+	const char *asset_phone; /* "/assets/phone.77b0….css", for screens of at most 720 px */
 	const char *asset_js;   /* "/assets/app.91c2….js" */
 	const char *asset_logo; /* "/assets/logo.7d41….svg", the tab's icon */
 	const char *flash;      /* one sentence about what the visitor has just done */

@@ -56,6 +56,7 @@ bool site_show(Request *request, unsigned status, SitePage page, const json_t *d
 	        .path = request->target ? request->target->raw : "/",
 	        .base_url = daemon_url(request->face->daemon),
 	        .asset_css = assets_address("style.css"),
+	        .asset_phone = assets_address("phone.css"),
 	        .asset_js = assets_address("app.js"),
 	        .asset_logo = assets_address("logo.svg"),
 	        .flash = flash.text ? flash.text : done_sentence(request),

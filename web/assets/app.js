@@ -135,7 +135,7 @@
 			if (sgr) { select(sgr[1].split(/[;:]/).map(Number)); continue; }
 			const plain = part.replace(/\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()*+#%]?.?|[\x00-\x08\x0b-\x1f\x7f]/g, "");
 			if (!plain) continue;
-			const names = Object.entries(style).map(([name, value]) => name === "f" || name === "b" ? name + value : name);
+			const names = Object.entries(style).filter(([name]) => name !== "f" || style.b === undefined).map(([name, value]) => name === "f" || name === "b" ? name + value : name);
 			if (!names.length) { box.append(plain); continue; }
 			const run = document.createElement("span");
 			run.className = "a " + names.join(" ");

@@ -56,7 +56,7 @@ static const Golden goldens[] = {
 static PageView a_view(const Golden *golden)
 {
 	PageView view = { .user = "alice", .role = "admin", .csrf = "c5rf-t0ken", .path = golden->path,
-		.base_url = "https://ci.example.org", .asset_css = "style.css", .asset_js = "app.js", .asset_logo = "logo.svg",
+		.base_url = "https://ci.example.org", .asset_css = "style.css", .asset_phone = "phone.css", .asset_js = "app.js", .asset_logo = "logo.svg",
 		.gates_waiting = 2 };
 	g_assert_true(clock_parse("2026-05-04T09:56:30Z", &view.now_us));
 	if (golden->page == page_sign_in)
@@ -314,11 +314,20 @@ static void test_ansi(void)
 	g_autofree char *red = ansi("\x1b[1;31mE\x1b[0m <b>");
 	g_assert_cmpstr(red, ==, "<span class=\"a f0 w7\">E</span> &lt;b&gt;");
 	g_autofree char *true_colour = ansi("\x1b[38;2;255;128;0mo\x1b[48;5;21mb");
-	g_assert_cmpstr(true_colour, ==, "<span class=\"a f1\">o</span><span class=\"a f1 b8\">b</span>");
+	g_assert_cmpstr(true_colour, ==, "<span class=\"a f1\">o</span><span class=\"a b8\">b</span>");
 	g_autofree char *progress = ansi("10%\r\x1b[32m20%\rdone\r\n");
 	g_assert_cmpstr(progress, ==, "<span class=\"a f4\">done</span>");
 	g_autofree char *link = ansi("\x1b]8;;http://x\x1b\\here\x1b]8;;\x07!");
 	g_assert_cmpstr(link, ==, "here!");
+}
+
+static void test_style(void)
+{
+	g_autofree char *text = NULL;
+	gsize len = 0;
+	g_assert_true(g_file_get_contents(TEST_SOURCE_DIR "/web/assets/style.css", &text, &len, NULL));
+	g_assert_cmpuint(len, <, 14 * 1024);
+	g_assert_null(strstr(text, "url("));
 }
 
 static void test_markdown(void)
@@ -346,6 +355,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pages/approving_against_evidence_asks_why", test_gate_form);
 	g_test_add_func("/html/escapes_and_phrases", test_html);
 	g_test_add_func("/ansi/colours_by_hue", test_ansi);
+	g_test_add_func("/assets/style_stays_under_14_kib", test_style);
 	g_test_add_func("/markdown/blocks_and_marks", test_markdown);
 	return g_test_run();
 }
