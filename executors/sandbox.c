@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
@@ -31,6 +32,7 @@
 #include "executors/supervisor.h"
 
 #define LANDLOCK_ABI_SCOPE 6
+#define MAKER_STACK_BYTES (16 * 1024)
 
 extern const Executor executor_sandbox;
 
@@ -47,7 +49,11 @@ typedef struct Layout {
 	SandboxPlace *sandbox;
 	const char *hostname;
 	bool own_user_namespace; /* an ordinary user needs one to make the others */
+	bool own_network;
 	bool loopback;
+	char *maker_stack_top;
+	int network_fd;  /* -1 until the maker is done */
+	int network_why; /* errno, when it could not */
 	uid_t uid;
 	gid_t gid;
 	Failure failure;
@@ -115,6 +121,30 @@ static bool raise_loopback(void)
 	return done;
 }
 
+/*
+ * Makes the network namespace. That is half of what all namespaces cost, and most of it waiting, so a process of its
+ * own does it while the newborn lays out the root; it shares memory and descriptors, and hands a descriptor over.
+ */
+static int make_network(void *data)
+{
+	Layout *layout = data;
+	if (unshare(CLONE_NEWNET) < 0 || (layout->loopback && !raise_loopback())) {
+		layout->network_why = errno;
+		return 1;
+	}
+	layout->network_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	layout->network_why = layout->network_fd < 0 ? errno : 0;
+	return 0;
+}
+
+static bool enter_network(Layout *layout, pid_t maker)
+{
+	while (waitpid(maker, NULL, 0) < 0 && errno == EINTR)
+		;
+	errno = layout->network_why;
+	return layout->network_fd >= 0 && setns(layout->network_fd, CLONE_NEWNET) == 0;
+}
+
 /* The child. It shares our memory: only system calls, and nothing is changed but *layout. */
 static bool lay_out(void *data)
 {
@@ -124,13 +154,20 @@ static bool lay_out(void *data)
 		return failed(layout, "cannot enter its control group");
 	if (layout->own_user_namespace && !map_self(layout))
 		return failed(layout, "cannot map its user");
+	pid_t maker = 0;
+	if (layout->own_network)
+		maker = clone(make_network, layout->maker_stack_top, CLONE_VM | CLONE_FILES | SIGCHLD, layout);
+	if (maker < 0)
+		return failed(layout, "cannot start a process in its namespaces");
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return failed(layout, "cannot make a cgroup namespace");
 	if (sethostname(layout->hostname, strlen(layout->hostname)) < 0)
 		return failed(layout, "cannot set its host name");
-	if (layout->loopback && !raise_loopback())
-		return failed(layout, "cannot bring its loopback up");
-	return mounts_apply(&sandbox->mounts, &layout->failure);
+	if (!mounts_apply(&sandbox->mounts, &layout->failure))
+		return false;
+	if (maker > 0 && !enter_network(layout, maker))
+		return failed(layout, "cannot make its network namespace");
+	return true;
 }
 
 /* What to change on the host when namespaces are refused. */
@@ -197,17 +234,20 @@ static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
 {
 	bool root = geteuid() == 0;
+	g_autofree char *maker_stack = g_malloc(MAKER_STACK_BYTES);
 	Layout layout = {
 		.sandbox = sandbox,
 		.hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER,
 		.own_user_namespace = !root,
+		.own_network = spec->network != PLACE_NETWORK_FULL,
 		.loopback = spec->network == PLACE_NETWORK_LOOPBACK,
+		.maker_stack_top = maker_stack + MAKER_STACK_BYTES, /* malloc's alignment is the stack's */
+		.network_fd = -1,
 		.uid = geteuid(),
 		.gid = getegid(),
 	};
 	const Birth birth = {
-		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER) |
-		        (spec->network == PLACE_NETWORK_FULL ? 0 : CLONE_NEWNET),
+		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER),
 		.prepare = lay_out,
 		.data = &layout,
 		.failure = &layout.failure,
