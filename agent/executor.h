@@ -44,6 +44,7 @@ typedef struct StepSpec {
 	const char *const *envp;
 	const char *folder;      /* as steps see it */
 	int fds[3];              /* stdin, stdout, stderr; -1 is /dev/null */
+	bool service;            /* runs beside the steps after it, and keeps its own orphans from their end */
 } StepSpec;
 
 /** How a step ended; cause is one of "exit", "signal", "oom", "limit", "agent". */

@@ -198,7 +198,7 @@ bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, 
 	g_autoptr(GByteArray) payload = g_byte_array_sized_new(4096);
 	g_auto(GStrv) candidates = place_candidates(spec);
 	g_byte_array_append(payload, (const guint8 *)spec->folder, (guint)strlen(spec->folder) + 1);
-	InitStart start = {.kind = INIT_START};
+	InitStart start = {.kind = INIT_START, .service = spec->service};
 	start.candidates = append_all(payload, (const char *const *)candidates);
 	start.arguments = append_all(payload, spec->argv);
 	start.environment = append_all(payload, spec->envp);

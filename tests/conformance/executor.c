@@ -343,17 +343,32 @@ static void test_kill_of_a_stopped_step(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(finish(fixture, &child).signal, ==, SIGKILL);
 }
 
+/* A service with an orphan of its own, beside a step with another: each keeps and loses what is its. */
 static void test_two_at_once(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
-	Child service = start(fixture, "while :; do echo x >> service; sleep 0.01; done", -1, -1, -1);
+	g_autoptr(GError) error = NULL;
+	const char *const argv[] = {"/bin/sh", "-c", "setsid -f sh -c 'while :; do echo x >> orphan; sleep 0.01; done'; "
+	        "while :; do echo x >> service; sleep 0.01; done", NULL};
+	const StepSpec spec = {.name = "service", .argv = argv, .envp = environment, .service = true,
+	        .folder = fixture->place->work_inside, .fds = {-1, -1, -1}};
+	Child service = {.fd = -1};
+	g_assert_true(fixture->executor->start(fixture->place, &spec, &service, &error));
 	wait_for_file(fixture, "service");
+	wait_for_file(fixture, "orphan");
 	g_assert_cmpint(run(fixture, "setsid -f sh -c 'while :; do echo x >> beat; sleep 0.01; done'; "
 	                             "while [ ! -s beat ]; do sleep 0.01; done; exit 3").exit_code, ==, 3);
 	expect_silence(fixture, "beat");
 	g_assert_false(ended_within(&service, 20000)); /* a step's end is not the service's */
-	fixture->executor->signal(fixture->place, &service, SIGTERM);
-	g_assert_cmpint(finish(fixture, &service).signal, ==, SIGTERM);
+	g_autofree char *path = work_file(fixture, "orphan");
+	struct stat before, after;
+	g_assert_cmpint(stat(path, &before), ==, 0);
+	g_usleep(100000);
+	g_assert_cmpint(stat(path, &after), ==, 0);
+	g_assert_cmpint(before.st_size, <, after.st_size);
+	fixture->executor->signal(fixture->place, &service, SIGKILL);
+	g_assert_cmpint(finish(fixture, &service).signal, ==, SIGKILL);
+	expect_silence(fixture, "orphan");
 }
 
 static void test_usage_is_counted(Fixture *fixture, gconstpointer data)
