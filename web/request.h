@@ -28,7 +28,8 @@ typedef struct Face {
 	Daemon *daemon;
 	Store *store;
 	Counters *counters;
-	Limiter *limiter;
+	Limiter *limiter; /* failed sign-ins by caller and name */
+	Limiter *callers; /* and by caller alone, with more patience */
 	bool stopping;
 } Face;
 

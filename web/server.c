@@ -31,6 +31,7 @@
 #include "web/session.h"
 
 #define SIGN_IN_FAILURES 10
+#define SIGN_IN_CALLER_FAILURES 100
 #define SIGN_IN_WINDOW_US (15 * 60 * (int64_t)1000000)
 #define SIGN_IN_KEYS 4096
 #define STOP_GRACE_US 1000000
@@ -507,7 +508,8 @@ static bool web_start(Daemon *daemon, char **out_url, GError **error)
 	server = g_new0(Server, 1);
 	server->feeds = g_ptr_array_new();
 	server->face = (Face){.daemon = daemon, .store = daemon_store(daemon), .counters = &server->counters,
-	        .limiter = limiter_new(SIGN_IN_FAILURES, SIGN_IN_WINDOW_US, SIGN_IN_KEYS)};
+	        .limiter = limiter_new(SIGN_IN_FAILURES, SIGN_IN_WINDOW_US, SIGN_IN_KEYS),
+	        .callers = limiter_new(SIGN_IN_CALLER_FAILURES, SIGN_IN_WINDOW_US, SIGN_IN_KEYS)};
 	g_autofree char *url = NULL;
 	int fd = listen_tcp(config->listen_address, config->listen_port, &url, error);
 	bool good = fd >= 0 && start_listener(&server->listeners[0], fd, false, error);
@@ -574,6 +576,7 @@ static void web_stop(void)
 	g_free(server->socket_path);
 	g_ptr_array_unref(server->feeds);
 	limiter_free(server->face.limiter);
+	limiter_free(server->face.callers);
 	g_clear_pointer(&server, g_free);
 }
 

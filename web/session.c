@@ -177,12 +177,14 @@ bool session_post_sign_in(Request *request, GError **error)
 	const char *claimed = request_form(request, "name");
 	/* By caller and name, so that one person's mistakes behind a shared address do not lock out the others. */
 	g_autofree char *key = g_strdup_printf("%s %.64s", request->address, claimed ? claimed : "");
-	int64_t wait_s = limiter_wait_s(request->face->limiter, key, at_us);
+	int64_t wait_s = MAX(limiter_wait_s(request->face->limiter, key, at_us),
+	        limiter_wait_s(request->face->callers, request->address, at_us));
 	if (wait_s > 0)
 		return refuse_sign_in(request, wait_s);
 	g_autofree char *name = check_form(request);
 	if (!name) {
 		limiter_failed(request->face->limiter, key, at_us);
+		limiter_failed(request->face->callers, request->address, at_us);
 		return refuse_sign_in(request, 0);
 	}
 	limiter_forgive(request->face->limiter, key);

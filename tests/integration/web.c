@@ -516,6 +516,14 @@ static void test_sign_in_limit(House *house, const void *data)
 	g_assert_nonnull(strstr(locked, "\r\nRetry-After: "));
 	g_autofree char *other = ask(house, "POST /sign-in", NULL, FORM, "name=vera&password=correct+horse");
 	g_assert_cmpuint(status_of(other), ==, 303);
+	/* Trying many names ends too, later. */
+	unsigned status = 401;
+	for (int i = 0; i < 120 && status == 401; i++) {
+		g_autofree char *body = g_strdup_printf("link=wrong&name=guess-%d", i);
+		g_autofree char *guess = ask(house, "POST /sign-in", NULL, FORM, body);
+		status = status_of(guess);
+	}
+	g_assert_cmpuint(status, ==, 429);
 }
 
 /* ---- pages ---- */
