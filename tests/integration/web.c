@@ -642,7 +642,7 @@ static void test_changes_are_audited(House *house, const void *data)
 	} changes[] = {
 	        {"PUT /api/v1/repos/acme/new", "{\"url\":\"file:///srv/new.git\",\"webhook_secret\":\"s3cret-one\"}", 200},
 	        {"PUT /api/v1/repos/acme/digits/secrets/KEY", "{\"value\":\"s3cret-two\"}", 204},
-	        {"PUT /api/v1/repos/acme/digits/vars/LEVEL", "{\"value\":\"7\"}", 204},
+	        {"PUT /api/v1/repos/acme/digits/vars/LEVEL", "{\"value\":\"s3cret-zero\"}", 204},
 	        {"PUT /api/v1/repos/acme/digits/environments/production", "{\"reviewers\":[\"ada\"],\"approvals\":1}", 200},
 	        {"PUT /api/v1/users/carl", "{\"role\":\"reviewer\",\"password\":\"s3cret-three\"}", 200},
 	        {"POST /api/v1/users/carl/tokens", "{\"note\":\"laptop\"}", 201},
