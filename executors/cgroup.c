@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
@@ -186,6 +187,19 @@ static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller control
 	}
 }
 
+/* A group that is ours to divide: the service manager says so, it is our own user's, or there is no manager above. */
+static bool is_delegated(const char *folder, const char *mount)
+{
+	static const char *const marks[] = {"user.delegate", "trusted.delegate"}; /* systemd sets both */
+	char value;
+	struct stat info;
+	for (size_t i = 0; i < G_N_ELEMENTS(marks); i++)
+		if (getxattr(folder, marks[i], &value, 1) == 1 && value == '1')
+			return true;
+	return strcmp(folder, mount) == 0 ||
+	       (geteuid() != 0 && stat(folder, &info) == 0 && info.st_uid == geteuid());
+}
+
 /* The v2 group below which ours may be made, with the controllers it hands down. False when there is none. */
 static bool find_v2(char **out_base, char **out_available)
 {
@@ -199,7 +213,7 @@ static bool find_v2(char **out_base, char **out_available)
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_autofree char *path = g_build_filename(places[i], "cgroup.subtree_control", NULL);
 		g_autofree char *available = read_text(path, VALUE_BYTES_MAX);
-		if (available && access(places[i], W_OK) == 0 &&
+		if (available && is_delegated(places[i], mount) && access(places[i], W_OK) == 0 &&
 		        (has_word(available, "memory") || has_word(available, "pids") || has_word(available, "cpu"))) {
 			*out_base = g_strdup(places[i]);
 			*out_available = g_steal_pointer(&available);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the first process of a place gives up before it starts a step, in an order where each call still may do what it
+ * must: user and user namespace, limits, capabilities, Landlock, and the filter last.
+ */
+#include "executors/init_confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+
+#include "executors/init_sys.h"
+
+#define CAPABILITIES 64 /* more than any kernel has */
+
+static long write_text(const char *path, const char *text)
+{
+	long fd = SYS(__NR_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	long wrote = SYS(__NR_write, fd, text, text_len(text));
+	SYS(__NR_close, fd);
+	return wrote < 0 ? wrote : 0;
+}
+
+static long map_one(const char *path, uint32_t inner, uint32_t outer)
+{
+	char text[64];
+	char *at = text_number(text, inner);
+	at = text_number(text_copy(at, " "), outer);
+	text_copy(at, " 1\n");
+	return write_text(path, text);
+}
+
+static long set_capabilities(bool keep_permitted)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}, {0}};
+	if (keep_permitted) {
+		long got = SYS(__NR_capget, &header, data);
+		if (got < 0)
+			return got;
+		data[0].effective = data[0].permitted;
+		data[1].effective = data[1].permitted;
+	}
+	return SYS(__NR_capset, &header, data);
+}
+
+/* From here on host ids: the agent's root becomes the user of the job, still able to make a user namespace. */
+static long become(const InitSetup *setup)
+{
+	long got;
+	if ((got = SYS(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0)) < 0 ||
+	        (got = SYS(__NR_setgroups, 0, NULL)) < 0 ||
+	        (got = SYS(__NR_setresgid, setup->outer_gid, setup->outer_gid, setup->outer_gid)) < 0 ||
+	        (got = SYS(__NR_setresuid, setup->outer_uid, setup->outer_uid, setup->outer_uid)) < 0 ||
+	        (got = set_capabilities(true)) < 0)
+		return got;
+	return SYS(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); /* to write our own maps, just below */
+}
+
+static long limit(int what, uint64_t value)
+{
+	uint64_t old[2];
+	long got = SYS(__NR_prlimit64, 0, what, NULL, old);
+	if (got < 0)
+		return got;
+	uint64_t both[2] = {value < old[1] ? value : old[1], value < old[1] ? value : old[1]};
+	return SYS(__NR_prlimit64, 0, what, both, NULL);
+}
+
+static long set_limits(const InitSetup *setup)
+{
+	long got;
+	if ((got = limit(RLIMIT_CORE, 0)) < 0 || (got = limit(RLIMIT_RTPRIO, 0)) < 0 ||
+	        (got = limit(RLIMIT_NICE, 0)) < 0)
+		return got;
+	if (setup->processes && (got = limit(RLIMIT_NPROC, setup->processes + 1)) < 0) /* and init itself */
+		return got;
+	if (setup->file_bytes && (got = limit(RLIMIT_FSIZE, setup->file_bytes)) < 0)
+		return got;
+	return setup->data_bytes ? limit(RLIMIT_DATA, setup->data_bytes) : 0;
+}
+
+static long drop_capabilities(void)
+{
+	for (int capability = 0; capability < CAPABILITIES; capability++) {
+		long got = SYS(__NR_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
+		if (got == -EINVAL)
+			break; /* past the kernel's last */
+		if (got < 0)
+			return got;
+	}
+	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+	        SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+	        SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	long got = SYS(__NR_prctl, PR_SET_SECUREBITS, bits, 0, 0, 0);
+	if (got < 0)
+		return got;
+	SYS(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if ((got = set_capabilities(false)) < 0)
+		return got;
+	return SYS(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Landlock ABI 6: abstract sockets and signals stay within the place, when it shares the host's network. */
+static long set_scope(void)
+{
+	const uint64_t ruleset[3] = {0, 0, 3}; /* files, network: untouched; scoped: abstract sockets | signals */
+	long fd = SYS(__NR_landlock_create_ruleset, ruleset, sizeof ruleset, 0);
+	if (fd < 0)
+		return fd;
+	long got = SYS(__NR_landlock_restrict_self, fd, 0);
+	SYS(__NR_close, fd);
+	return got;
+}
+
+static long set_filter(const InitSetup *setup)
+{
+	const struct sock_fprog program = {
+		.len = (unsigned short)setup->filter_len,
+		.filter = (struct sock_filter *)(uintptr_t)(setup + 1),
+	};
+	return SYS(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+}
+
+InitReply init_confine(const InitSetup *setup)
+{
+	InitReply failed = {0};
+	long got;
+#define TRY(what, at)                              \
+	do {                                       \
+		if ((got = (what)) < 0) {          \
+			failed.error = (int)-got;  \
+			failed.stage = (at);       \
+			return failed;             \
+		}                                  \
+	} while (0)
+	if (setup->become)
+		TRY(become(setup), INIT_STAGE_IDS);
+	/* Made last: the mounts belong to the user namespace outside, so no one in here can undo them. */
+	TRY(SYS(__NR_unshare, CLONE_NEWUSER), INIT_STAGE_USER_NAMESPACE);
+	TRY(write_text("/proc/self/setgroups", "deny"), INIT_STAGE_ID_MAP);
+	TRY(map_one("/proc/self/uid_map", setup->inner_uid, setup->outer_uid), INIT_STAGE_ID_MAP);
+	TRY(map_one("/proc/self/gid_map", setup->inner_gid, setup->outer_gid), INIT_STAGE_ID_MAP);
+	TRY(SYS(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), INIT_STAGE_IDS);
+	TRY(SYS(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), INIT_STAGE_IDS);
+	TRY(set_limits(setup), INIT_STAGE_LIMITS);
+	TRY(drop_capabilities(), INIT_STAGE_CAPABILITIES);
+	if (setup->scope)
+		TRY(set_scope(), INIT_STAGE_SCOPE);
+	TRY(set_filter(setup), INIT_STAGE_FILTER);
+#undef TRY
+	return failed;
+}
+
+InitReply init_supervise(const InitSetup *setup)
+{
+	InitReply failed = {0};
+	long got = SYS(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	failed.stage = INIT_STAGE_IDS;
+	if (got >= 0 && setup->become &&
+	        (got = SYS(__NR_setgroups, 0, NULL)) >= 0 &&
+	        (got = SYS(__NR_setresgid, setup->outer_gid, setup->outer_gid, setup->outer_gid)) >= 0)
+		got = SYS(__NR_setresuid, setup->outer_uid, setup->outer_uid, setup->outer_uid);
+	if (got >= 0) {
+		failed.stage = INIT_STAGE_LIMITS;
+		if (setup->file_bytes)
+			got = limit(RLIMIT_FSIZE, setup->file_bytes);
+		if (got >= 0 && setup->data_bytes)
+			got = limit(RLIMIT_DATA, setup->data_bytes);
+	}
+	failed.error = got < 0 ? (int)-got : 0;
+	return failed;
+}
