@@ -923,8 +923,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_autoptr(GError) error = NULL;
 	if (!executor_sandbox.probe(&error)) {
-		g_printerr("# this host can make no sandbox: %s\n", error->message);
-		return 77;
+		printf("1..0 # SKIP this host can make no sandbox: %s\n", error->message);
+		return 0;
 	}
 	g_test_add_func("/sandbox/controls_work_outside", test_controls);
 	static Case each[G_N_ELEMENTS(cases) * G_N_ELEMENTS(who_names)];
