@@ -61,11 +61,23 @@ static void summary(GString *out, const json_t *runs)
 	g_string_append(out, "</p>");
 }
 
+/* A form sends its empty fields too; they filter nothing. */
+static bool is_filtered(const json_t *data)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach(json_object_get(data, "filter"), key, value) {
+		if (json_string_length(value) > 0)
+			return true;
+	}
+	return false;
+}
+
 static void empty(GString *out, const PageView *view, const json_t *data)
 {
 	const char *base = view->base_url ? view->base_url : "";
 	const char *repo = json_get_string(data, "repo", NULL);
-	if (json_object_size(json_object_get(data, "filter")) > 0) {
+	if (is_filtered(data)) {
 		g_string_append(out, "<div class=\"empty\"><p class=\"lead\">No run fits this filter.</p><p><a class=\"button\" href=\"?\">"
 		                     "Show all runs</a></p></div>");
 		return;
@@ -94,25 +106,28 @@ static void empty(GString *out, const PageView *view, const json_t *data)
 	                     "they run as they are.</p></li></ol></div>");
 }
 
+static void repo_links(GString *out, const json_t *repos)
+{
+	if (json_array_size(repos) < 2)
+		return;
+	g_string_append(out, "<nav class=\"crumbs repos\" aria-label=\"Repos\"><ol>");
+	size_t i;
+	json_t *one;
+	json_array_foreach(repos, i, one) {
+		const char *name = json_get_string(one, "name", "");
+		g_string_append(out, "<li><a");
+		html_href(out, "/%s", name);
+		html(out, ">%s</a></li>", name);
+	}
+	g_string_append(out, "</ol></nav>");
+}
+
 static void filters(GString *out, const json_t *data)
 {
 	static const char *const statuses[] = { "queued", "waiting", "running", "success", "failure", "cancelled" };
 	const json_t *filter = json_object_get(data, "filter");
-	const char *repo = json_get_string(data, "repo", NULL);
-	const json_t *repos = json_object_get(data, "repos");
 	const char *status = json_get_string(filter, "status", "");
 	g_string_append(out, "<form class=\"filters\" method=\"get\" role=\"search\" aria-label=\"Filter the runs\">");
-	if (!repo && json_array_size(repos) > 1) {
-		g_string_append(out, "<label>Repo<select name=\"repo\"><option value=\"\">all</option>");
-		size_t i;
-		json_t *one;
-		json_array_foreach(repos, i, one) {
-			const char *name = json_is_string(one) ? json_string_value(one) : json_get_string(one, "name", "");
-			html(out, "<option%s>%s</option>", g_strcmp0(name, json_get_string(filter, "repo", NULL)) == 0 ? " selected" : "",
-			        name);
-		}
-		g_string_append(out, "</select></label>");
-	}
 	g_string_append(out, "<label>Status<select name=\"status\"><option value=\"\">any</option>");
 	for (size_t i = 0; i < G_N_ELEMENTS(statuses); i++)
 		html(out, "<option%s>%s</option>", strcmp(status, statuses[i]) == 0 ? " selected" : "", statuses[i]);
@@ -120,7 +135,7 @@ static void filters(GString *out, const json_t *data)
 	          "<label>Workflow<input name=\"workflow\" value=\"%s\" size=\"12\" spellcheck=\"false\"></label>"
 	          "<button>Filter</button>",
 	        json_get_string(filter, "branch", ""), json_get_string(filter, "workflow", ""));
-	if (json_object_size(filter) > 0)
+	if (is_filtered(data))
 		g_string_append(out, "<a class=\"button\" href=\"?\">Clear</a>");
 	g_string_append(out, "</form>");
 }
@@ -198,9 +213,11 @@ void page_runs(GString *out, const PageView *view, const json_t *data)
 	if (repo)
 		frame_crumbs(out, "Runs", "/", repo, NULL, NULL);
 	html(out, "<h1>%s</h1>", repo ? repo : "Runs");
-	bool filtered = json_object_size(json_object_get(data, "filter")) > 0;
+	bool filtered = is_filtered(data);
 	if (json_array_size(runs) > 0 && !filtered)
 		summary(out, runs);
+	if (!repo && json_array_size(runs) > 0)
+		repo_links(out, json_object_get(data, "repos"));
 	if (json_array_size(runs) > 0 || filtered)
 		filters(out, data);
 	if (json_array_size(runs) == 0) {
