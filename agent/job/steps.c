@@ -51,7 +51,8 @@ static void emit_step(Job *job, const char *name, RunState state, const StepResu
 		if (result->memory_peak_bytes >= 0)
 			json_set_int(event, "memory_peak_bytes", result->memory_peak_bytes);
 	}
-	json_set_int(event, "log_offset", joblog_offset(job->log));
+	if (state == RUN_RUNNING) /* where its log begins; its end says nothing of that */
+		json_set_int(event, "log_offset", joblog_offset(job->log));
 	joblog_flush(job->log, NULL);
 	task_emit(job->task, event, NULL);
 }
