@@ -60,14 +60,21 @@ static void begin_step(LogPrinter *printer, const json_t *step)
 	ansi_init(&printer->ansi);
 }
 
-/* Begins every step whose log starts at or before this offset; the last of them is the one the line belongs to. */
-static void steps_until(LogPrinter *printer, int64_t offset)
+/*
+ * Begins the steps whose log starts at or before this offset; the last of them is the one the line belongs to. Those that
+ * ended before the window are left out; those that wrote nothing are headings without lines.
+ */
+static void steps_until(LogPrinter *printer, int64_t offset, bool first)
 {
 	const json_t *current = NULL;
 	for (; printer->step < json_array_size(printer->steps); printer->step++) {
 		const json_t *step = json_array_get(printer->steps, printer->step);
-		if (!json_is_integer(json_object_get(step, "log_offset")) || json_get_int(step, "log_offset", 0) > offset)
+		if (!json_is_integer(json_object_get(step, "log_offset")))
+			continue; /* it never ran */
+		if (json_get_int(step, "log_offset", 0) > offset)
 			break;
+		if (current && !first)
+			begin_step(printer, current);
 		current = step;
 	}
 	if (current)
@@ -207,9 +214,11 @@ static void log_html(GString *out, const PageView *view, const json_t *job, cons
 	size_t i;
 	json_t *entry;
 	json_array_foreach(lines, i, entry) {
-		steps_until(&printer, json_get_int(entry, "offset", 0));
+		steps_until(&printer, json_get_int(entry, "offset", 0), i == 0);
 		line(&printer, entry);
 	}
+	if (last >= json_get_int(log, "total_lines", 0))
+		steps_until(&printer, INT64_MAX, count == 0);
 	end_step(&printer);
 	g_string_append(out, "</div></div>");
 	pages(out, log, "Parts of the log, below it");
