@@ -20,6 +20,7 @@
 #include "agent/daemon/watch.h"
 #include "agent/store/runs.h"
 
+#define IDLE_ASK_MS 5
 #define STAMP_BYTES 25 /* "2026-05-03T10:04:00.123Z " in front of each line of a log */
 #define LINE_BYTES (256 * 1024)
 
@@ -143,7 +144,8 @@ static gboolean check(gpointer data)
 	g_autoptr(json_t) filter = json_pack("{s:s}", "delivery", local->delivery);
 	g_autoptr(json_t) list = runs_list(local->daemon->store, filter, NULL, 500, NULL);
 	const json_t *runs = json_object_get(list, "runs");
-	bool ended = queue_count(local->daemon->store, NULL) == 0 && g_hash_table_size(local->daemon->active) == 0;
+	bool idle = queue_count(local->daemon->store, NULL) == 0 && g_hash_table_size(local->daemon->active) == 0;
+	bool ended = true;
 	size_t i, k;
 	json_t *brief, *job;
 	json_array_foreach(runs, i, brief) {
@@ -157,6 +159,11 @@ static gboolean check(gpointer data)
 	}
 	if (!ended)
 		return G_SOURCE_REMOVE;
+	if (!idle) {
+		/* No run will change any more, and nobody tells when the last worker is gone: ask again. */
+		local->check_source = g_timeout_add_full(G_PRIORITY_LOW, IDLE_ASK_MS, check, local, NULL);
+		return G_SOURCE_REMOVE;
+	}
 	local->success = json_array_size(runs) > 0;
 	json_array_foreach(runs, i, brief) {
 		g_autoptr(json_t) run = runs_get(local->daemon->store, json_get_int(brief, "id", 0), NULL);
@@ -242,6 +249,7 @@ bool local_run(Daemon *daemon, const LocalRun *request, bool *out_success, GErro
 		guint interrupt = g_unix_signal_add(SIGINT, on_interrupt, &local);
 		guint terminate = g_unix_signal_add(SIGTERM, on_interrupt, &local);
 		daemon_wake(daemon);
+		on_changed(0, &local);
 		g_main_loop_run(local.loop);
 		g_source_remove(interrupt);
 		g_source_remove(terminate);
