@@ -99,7 +99,7 @@ def request(connection, agent, method, path, body=None, headers=None):
 
 
 def bench_first(agent):
-    name = "first"
+    name = "first-repo"
     _, sha = repo(name, "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo t=$(date +%s%N)\n        shell: sh\n")
     ours, reference = [], []
     connection = http.client.HTTPConnection("127.0.0.1", agent.port)
@@ -160,7 +160,7 @@ def cpu(pid):
 
 
 def bench_jobs(agent):
-    name = "jobs"
+    name = "jobs-repo"
     numbers = ", ".join(str(i) for i in range(200))
     _, sha = repo(name, "on: push\njobs:\n  a:\n    runs-on: x\n    strategy:\n      matrix:\n        n: [%s]\n"
                         "    steps:\n      - run: echo\n        shell: sh\n" % numbers)
@@ -212,7 +212,7 @@ def bench_log(agent):
         for i in range(2000000):
             f.write(line % i)
     os.chmod(big, 0o644)
-    name = "log"
+    name = "log-repo"
     _, sha = repo(name, "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: cat /bench/big.txt\n        shell: sh\n")
     ratios = []
     for _ in range(ROUNDS):
@@ -234,7 +234,7 @@ def bench_log(agent):
 
 
 def bench_posts(agent):
-    name = "posts"
+    name = "posts-repo"
     repo(name, "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo\n")
     body = payload(name, "0" * 40, "ping")
     signature = signed(body, "ping")["X-Hub-Signature-256"]
