@@ -386,7 +386,7 @@ void dispatch_run(Daemon *daemon)
 	g_autoptr(GArray) starts = g_array_new(FALSE, FALSE, sizeof(Start));
 	bool open = false;
 	while (!daemon->stopping && !error) {
-		if (!open && !(open = store_begin(daemon->store, &error)))
+		if (!open && !(open = store_begin_relaxed(daemon->store, &error)))
 			break;
 		Task *task = NULL;
 		if (!queue_take(daemon->store, daemon->jobs_running < daemon->jobs_max, now_us(), &task, &error) || !task)
@@ -465,7 +465,7 @@ void dispatch_started(int64_t id, int pidfd, int64_t pid, int64_t start, const G
 		return;
 	}
 	g_autoptr(GError) error = NULL;
-	if (!store_begin(daemon->store, &error)) {
+	if (!store_begin_relaxed(daemon->store, &error)) {
 		log_error("the store is not to be had", KV("why", error->message));
 		if (pidfd >= 0)
 			hold(active, pidfd);

@@ -20,6 +20,7 @@
 #include "agent/job/confine.h"
 #include "agent/job/job.h"
 #include "agent/job/planning.h"
+#include "agent/job/tree.h"
 #include "agent/model/run.h"
 
 json_t *task_event(EventType type)
@@ -188,6 +189,17 @@ static void do_it(Task *task, TaskEnd *end)
 		task_end_fail(end, CAUSE_AGENT, g_strdup_printf("job.json: kind '%s' is not plan, resolve or job", kind));
 }
 
+/* The steps' trees go here, when all is said: the agent may not block on a large one. What stays, it removes itself. */
+static void clean(const Task *task)
+{
+	static const char *const trees[] = {"work", "home"};
+	g_autoptr(GError) error = NULL;
+	for (size_t i = 0; task->folder_fd >= 0 && !error && i < G_N_ELEMENTS(trees); i++)
+		tree_remove(task->folder_fd, trees[i], &error);
+	if (error)
+		log_warning("what a job left cannot be removed by its worker, continuing", KV("why", error->message));
+}
+
 int task_main(const char *folder, int secrets_fd)
 {
 	Task task = {.folder_fd = -1, .events_fd = -1, .signal_fd = -1};
@@ -218,6 +230,7 @@ int task_main(const char *folder, int secrets_fd)
 		log_error("cannot tell how a task ended", KV("folder", folder),
 		        KV("why", error ? error->message : end.message));
 	g_free(end.message);
+	clean(&task);
 	task_close(&task);
 	return written ? 0 : 1;
 }

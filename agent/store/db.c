@@ -202,7 +202,7 @@ void store_close(Store *store)
 	g_free(store);
 }
 
-bool store_begin(Store *store, GError **error)
+static bool begin(Store *store, GError **error)
 {
 	if (store->depth == 0) {
 		store->committed = store_changes(store);
@@ -213,6 +213,27 @@ bool store_begin(Store *store, GError **error)
 	}
 	store->depth++;
 	return true;
+}
+
+/* SQLite takes the level between transactions only, so the outermost decides. */
+static bool set_durable(Store *store, bool durable, GError **error)
+{
+	if (store->relaxed == !durable)
+		return true;
+	if (!execute(store, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", error))
+		return false;
+	store->relaxed = !durable;
+	return true;
+}
+
+bool store_begin_relaxed(Store *store, GError **error)
+{
+	return (store->depth > 0 || set_durable(store, false, error)) && begin(store, error);
+}
+
+bool store_begin(Store *store, GError **error)
+{
+	return (store->depth > 0 || set_durable(store, true, error)) && begin(store, error);
 }
 
 static void undo(Store *store)

@@ -22,6 +22,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Store, store_close)
 
 /** Transactions nest by counting: only the outermost commits; one rollback inside undoes all of it. */
 bool store_begin(Store *store, GError **error);
+/**
+ * The same without a sync at its commit: it outlives every death of the process, and a loss of power only together
+ * with what came before it. For states that are read again from files or tried again; never for what was answered.
+ * Inside another transaction it is part of that one.
+ */
+bool store_begin_relaxed(Store *store, GError **error);
 bool store_commit(Store *store, GError **error);
 void store_rollback(Store *store);
 bool store_in_transaction(const Store *store);

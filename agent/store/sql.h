@@ -27,6 +27,7 @@ struct Store {
 	char *path;
 	sqlite3_stmt *statements[QUERY_COUNT];
 	int depth;          /* store_begin() that no store_commit() has answered */
+	bool relaxed;       /* synchronous is NORMAL: the transaction under way may be lost with the power */
 	bool doomed;        /* one inside was rolled back: the outermost will be */
 	uint64_t committed; /* store_changes() as it was before the open transaction */
 	uint8_t *key;       /* 32 bytes in guarded, locked memory */
