@@ -62,6 +62,8 @@ typedef struct Executor Executor;
 typedef struct Place {
 	const Executor *executor;
 	char *work_inside;    /* the path by which steps see work_folder */
+	int runner_fd;        /* a small folder in memory where runner and steps hand each other files; -1: none */
+	char *runner_inside;  /* as steps see it; NULL: none */
 	char *home_inside;
 	char *isolation;      /* "full", "reduced" or "none" */
 	GPtrArray *missing;   /* char *: what "reduced" lacks, one sentence each */

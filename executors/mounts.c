@@ -179,6 +179,8 @@ static void add_memory(Mounts *mounts, const PlaceSpec *spec)
 	add(mounts, MOUNT_FOLDER, "var", NULL);
 	add(mounts, MOUNT_LINK, "var/tmp", "../tmp");
 	add(mounts, MOUNT_FOLDER, "run", NULL);
+	add(mounts, MOUNT_FOLDER, MOUNTS_RUNNER + 1, NULL);
+	add(mounts, MOUNT_TMPFS, MOUNTS_RUNNER + 1, "mode=0755,size=64m,nr_inodes=4096");
 }
 
 static void add_covers(Mounts *mounts, MountKind kind, const char *const *names, size_t len)

@@ -14,6 +14,7 @@
 
 #define MOUNTS_WORK "/home/runner/work"
 #define MOUNTS_HOME "/home/runner"
+#define MOUNTS_RUNNER "/run/assay" /* in memory: files that are made and read for each step */
 #define MOUNTS_USER "runner"
 #define MOUNTS_UID 1001
 

@@ -231,6 +231,16 @@ static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup
 	        setup->scope ? "" : " and abstract unix sockets");
 }
 
+/* Before init has confined itself its root can be entered from here. Where not, the job uses its folder on the disk. */
+static void open_runner(SandboxPlace *sandbox)
+{
+	char path[64];
+	g_snprintf(path, sizeof path, "/proc/%d/root" MOUNTS_RUNNER, (int)sandbox->init.pid);
+	sandbox->place.runner_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sandbox->place.runner_fd >= 0)
+		sandbox->place.runner_inside = g_strdup(MOUNTS_RUNNER);
+}
+
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
 {
 	bool root = geteuid() == 0;
@@ -257,6 +267,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s%s%s: %s; %s", failure->what, failure->target ? " " : "",
 		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
 	}
+	open_runner(sandbox);
 	InitSetup setup = {
 		.kind = INIT_SETUP,
 		.confine = 1,

@@ -44,7 +44,7 @@ static bool plan(Daemon *daemon, const json_t *delivery, const char **out_outcom
 	g_autoptr(ForgeEvent) event = forge->parse(&request, error);
 	if (!event)
 		return false;
-	if (event->deleted || !event->sha || !event->ref) {
+	if (event->deleted || !event->ref) {
 		*out_outcome = "ignored";
 		*out_message = g_strdup_printf("%s: nothing to run%s", event->event,
 		        event->deleted ? ", the ref was deleted" : "");

@@ -233,10 +233,9 @@ char **child_script(Job *job, const char *shell, const char *script, GError **er
 	random_bytes(random, sizeof random);
 	hex_write(random, sizeof random, hex);
 	g_autofree char *name = g_strdup_printf("%s.%s", hex, suffix);
-	autofd int temp = tree_make_folder(job->work_fd, "_temp", job->owner, error);
-	if (temp < 0 || !tree_write_file(temp, name, script, strlen(script), 0755, job->owner, error))
+	if (!tree_write_file(job->runner_fd, name, script, strlen(script), 0755, job->owner, error))
 		return NULL;
-	g_autofree char *inside = g_strdup_printf("%s/_temp/%s", job->place->work_inside, name);
+	g_autofree char *inside = g_strdup_printf("%s/%s", job->runner_inside, name);
 	g_auto(GStrv) words = NULL;
 	if (!g_shell_parse_argv(command, NULL, &words, NULL)) {
 		fail(error, ASSAY_ERROR_USER, "shell '%s' cannot be split into words", shell);

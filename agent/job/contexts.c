@@ -62,7 +62,7 @@ static json_t *make_github(Job *job)
 	json_set_string(github, "job", json_get_string(self, "group", ""));
 	json_set_string(github, "workspace", job->workspace_inside);
 	g_autofree char *event_path =
-	        g_strconcat(job->place->work_inside, "/_temp/_github_workflow/event.json", NULL);
+	        g_strconcat(job->runner_inside, "/_github_workflow/event.json", NULL);
 	json_set_string(github, "event_path", event_path);
 	set_default(github, "server_url", json_get_string(job->spec, "server_url", "http://localhost"));
 	set_default(github, "workflow", json_get_string(job->definition, "workflow-name", ""));
@@ -261,8 +261,8 @@ char **contexts_environment(Job *job, const char *const *extra)
 	} files[] = {{"GITHUB_ENV", "set_env"}, {"GITHUB_OUTPUT", "set_output"}, {"GITHUB_PATH", "add_path"},
 	        {"GITHUB_STATE", "save_state"}, {"GITHUB_STEP_SUMMARY", "step_summary"}};
 	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_strdup_printf("%s/_temp/_runner_file_commands/%s_%d",
-		        job->place->work_inside, files[i].file, job->step);
+		g_autofree char *path = g_strdup_printf("%s/_runner_file_commands/%s_%d", job->runner_inside,
+		        files[i].file, job->step);
 		json_set_string(env, files[i].variable, path);
 	}
 	if (job->paths->len > 0) {

@@ -40,7 +40,7 @@ static bool make_folders(Job *job, GError **error)
 	autofd int home = tree_make_folder(job->task->folder_fd, "home", job->owner, error);
 	if (job->work_fd < 0 || home < 0)
 		return false;
-	static const char *const inner[] = {"_temp", "_actions", "_tool", "_temp/_github_workflow"};
+	static const char *const inner[] = {"_temp", "_tool"};
 	for (size_t i = 0; i < G_N_ELEMENTS(inner); i++) {
 		autofd int fd = tree_make_folder(job->work_fd, inner[i], job->owner, error);
 		if (fd < 0)
@@ -63,6 +63,17 @@ static PlaceNetwork network_of(const json_t *spec)
 	if (strcmp(word, "full") == 0)
 		return PLACE_NETWORK_FULL;
 	return strcmp(word, "loopback") == 0 ? PLACE_NETWORK_LOOPBACK : PLACE_NETWORK_NONE;
+}
+
+/* The place's folder in memory, or _temp on the disk: files that live for one step are not worth an inode there. */
+static bool open_runner_folder(Job *job, GError **error)
+{
+	bool in_memory = job->place->runner_fd >= 0;
+	job->runner_fd = in_memory ? fd_duplicate(job->place->runner_fd, error)
+	                           : tree_make_folder(job->work_fd, "_temp", job->owner, error);
+	job->runner_inside = in_memory ? g_strdup(job->place->runner_inside)
+	                               : g_strconcat(job->place->work_inside, "/_temp", NULL);
+	return job->runner_fd >= 0;
 }
 
 static bool open_place(Job *job, GError **error)
@@ -100,6 +111,8 @@ static bool open_place(Job *job, GError **error)
 	umask(ours);
 	if (!opened)
 		return false;
+	if (!open_runner_folder(job, error))
+		return false;
 	json_t *event = task_event(EVENT_ISOLATION);
 	json_set_string(event, "executor", name);
 	json_set_string(event, "level", job->place->isolation);
@@ -118,7 +131,7 @@ static bool write_event_file(Job *job, GError **error)
 	char *raw = json_dumps(event, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	g_autofree char *text = g_strdup(raw ? raw : "{}");
 	free(raw);
-	autofd int folder = tree_make_folder(job->work_fd, "_temp/_github_workflow", job->owner, error);
+	autofd int folder = tree_make_folder(job->runner_fd, "_github_workflow", job->owner, error);
 	return folder >= 0 && tree_write_file(folder, "event.json", text, strlen(text), 0644, job->owner, error);
 }
 
@@ -224,6 +237,8 @@ static void close_job(Job *job)
 	g_free(job->workspace_inside);
 	g_free(job->stop_token);
 	autofd_close(&job->work_fd);
+	autofd_close(&job->runner_fd);
+	g_free(job->runner_inside);
 }
 
 static void post_free(gpointer data)
@@ -253,7 +268,7 @@ static void settle_end(Job *job, TaskEnd *end)
 
 void job_run(Task *task, TaskEnd *end)
 {
-	Job job = {.task = task, .spec = task->spec, .end = end, .work_fd = -1, .state = RUN_RUNNING};
+	Job job = {.task = task, .spec = task->spec, .end = end, .work_fd = -1, .runner_fd = -1, .state = RUN_RUNNING};
 	g_autoptr(GError) error = NULL;
 	const json_t *definition = json_object_get(task->spec, "definition");
 	job.definition = json_is_object(definition) ? json_deep_copy(definition) : json_object();

@@ -53,6 +53,8 @@ struct Job {
 	Place *place;
 	TreeOwner owner;
 	int work_fd;
+	int runner_fd;       /* where scripts, environment files and the event are put for the steps */
+	char *runner_inside; /* the same as steps see it */
 	char *workspace;          /* below work/: "digits/digits" */
 	char *workspace_path;     /* the same on this side, absolute */
 	char *workspace_inside;   /* and as steps see it */

@@ -23,8 +23,9 @@
 
 struct JobLog {
 	int fd;
-	int index_fd;
+	int index_fd;        /* -1 until the log is long enough to need one */
 	char *path;
+	char *index_path;
 	Mask *mask;
 	MaskStream *stream;
 	GByteArray *masked;  /* what the mask let through of one batch */
@@ -78,21 +79,16 @@ JobLog *joblog_open(const char *path, Mask *mask, int64_t limit_bytes, GError **
 	if (!fd_make_folder(folder, 0755, error))
 		return NULL;
 	g_autofree char *stem = g_str_has_suffix(path, ".log") ? g_strndup(path, strlen(path) - 4) : g_strdup(path);
-	g_autofree char *index = g_strconcat(stem, ".idx", NULL);
 	autofd int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0) {
 		fail_errno(error, errno, "cannot open the log %s", path);
 		return NULL;
 	}
-	autofd int index_fd = open(index, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (index_fd < 0) {
-		fail_errno(error, errno, "cannot open the log's index %s", index);
-		return NULL;
-	}
 	JobLog *log = g_new0(JobLog, 1);
 	log->fd = fd_steal(&fd);
-	log->index_fd = fd_steal(&index_fd);
+	log->index_fd = -1;
 	log->path = g_strdup(path);
+	log->index_path = g_strconcat(stem, ".idx", NULL);
 	log->mask = mask;
 	log->stream = mask_stream_new(mask);
 	log->masked = g_byte_array_new();
@@ -110,6 +106,21 @@ JobLog *joblog_open(const char *path, Mask *mask, int64_t limit_bytes, GError **
 	return log;
 }
 
+/* A log of one page needs no index: the first mark waits until there is a second. */
+static void write_marks(JobLog *log)
+{
+	if (log->broken || log->marks->len == 0 || (log->index_fd < 0 && log->marks->len == 1))
+		return;
+	if (log->index_fd < 0)
+		log->index_fd = open(log->index_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (log->index_fd < 0)
+		fail_errno(&log->broken, errno, "cannot open the log's index %s", log->index_path);
+	else
+		fd_write_all(log->index_fd, log->marks->data, log->marks->len * sizeof(guint64), "the log's index",
+		        &log->broken);
+	g_array_set_size(log->marks, 0);
+}
+
 static void write_out(JobLog *log)
 {
 	if (log->buffered > 0 && !log->broken) {
@@ -117,10 +128,7 @@ static void write_out(JobLog *log)
 			log->written += (int64_t)log->buffered;
 	}
 	log->buffered = 0;
-	if (log->marks->len > 0 && !log->broken)
-		fd_write_all(log->index_fd, log->marks->data, log->marks->len * sizeof(guint64), "the log's index",
-		        &log->broken);
-	g_array_set_size(log->marks, 0);
+	write_marks(log);
 }
 
 void joblog_close(JobLog *log)
@@ -131,7 +139,8 @@ void joblog_close(JobLog *log)
 	write_out(log);
 	g_clear_error(&log->broken);
 	close(log->fd);
-	close(log->index_fd);
+	autofd_close(&log->index_fd);
+	g_free(log->index_path);
 	mask_stream_free(log->stream);
 	g_byte_array_unref(log->masked);
 	g_byte_array_unref(log->command);

@@ -13,7 +13,7 @@
 #include "agent/job/steps.h"
 
 #define ANNOTATIONS_MAX 50 /* a step; more are only lines of the log */
-#define FILES_FOLDER "_temp/_runner_file_commands"
+#define FILES_FOLDER "_runner_file_commands"
 #define OUTPUT_NAMES_MAX 1000
 #define SUMMARY_EVENT_BYTES 400000 /* what surely fits a line, however it is escaped */
 
@@ -170,7 +170,7 @@ static char *file_name(const Job *job, const char *stem)
 bool steps_make_files(Job *job, GError **error)
 {
 	static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
-	autofd int folder = tree_make_folder(job->work_fd, FILES_FOLDER, job->owner, error);
+	autofd int folder = tree_make_folder(job->runner_fd, FILES_FOLDER, job->owner, error);
 	if (folder < 0)
 		return false;
 	for (size_t i = 0; i < G_N_ELEMENTS(stems); i++) {
@@ -187,7 +187,7 @@ static GBytes *read_one(Job *job, const char *stem, size_t limit_bytes, const ch
 	g_autofree char *name = file_name(job, stem);
 	g_autofree char *path = g_strconcat(FILES_FOLDER "/", name, NULL);
 	g_autoptr(GError) why = NULL;
-	GBytes *bytes = tree_read_file(job->work_fd, path, limit_bytes, &why);
+	GBytes *bytes = tree_read_file(job->runner_fd, path, limit_bytes, &why);
 	if (!bytes && g_error_matches(why, ASSAY_ERROR, ASSAY_ERROR_ABSENT))
 		return g_bytes_new_static("", 0);
 	if (!bytes)
@@ -267,7 +267,7 @@ static bool read_summary(Job *job, GError **error)
 static void remove_files(Job *job)
 {
 	static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
-	autofd int folder = fd_open_beneath(job->work_fd, FILES_FOLDER, O_RDONLY | O_DIRECTORY, 0, false, NULL);
+	autofd int folder = fd_open_beneath(job->runner_fd, FILES_FOLDER, O_RDONLY | O_DIRECTORY, 0, false, NULL);
 	for (size_t i = 0; folder >= 0 && i < G_N_ELEMENTS(stems); i++) {
 		g_autofree char *name = file_name(job, stems[i]);
 		tree_remove(folder, name, NULL);
