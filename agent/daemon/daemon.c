@@ -110,6 +110,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 		daemon_free(daemon);
 		return NULL;
 	}
+	folders_forget(daemon);
 	dispatch_adopt(daemon);
 	gatekeeper_arm(daemon);
 	daemon_wake(daemon);
@@ -121,6 +122,7 @@ void daemon_free(Daemon *daemon)
 	if (!daemon)
 		return;
 	daemon->stopping = true;
+	folders_forget(daemon);
 	if (daemon->wake_source)
 		g_source_remove(daemon->wake_source);
 	if (daemon->expiry_source)

@@ -128,7 +128,10 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 {
 	const json_t *run = json_object_get(internal, "run");
 	const json_t *definition = json_object_get(internal, "definition");
-	g_autoptr(json_t) jobs = runs_jobs_brief(daemon->store, task->run, error);
+	json_t *needs = json_object_get(definition, "needs");
+	g_autoptr(json_t) one = json_is_string(needs) ? json_pack("[O]", needs) : NULL;
+	needs = one ? one : needs;
+	g_autoptr(json_t) jobs = json_array_size(needs) > 0 ? runs_jobs_brief(daemon->store, task->run, error) : json_array();
 	g_autoptr(json_t) vars = jobs ? vars_object(daemon, task->repo,
 	        json_get_string(json_object_get(json_object_get(internal, "resolved"), "environment"), "name", NULL),
 	        error) : NULL;
@@ -153,9 +156,7 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	json_set(contexts, "inputs", inputs ? json_incref(inputs) : json_object());
 	json_set(contexts, "github", json_incref(github));
 	json_set(contexts, "vars", json_incref(vars));
-	json_t *needs = json_object_get(definition, "needs");
-	g_autoptr(json_t) one = json_is_string(needs) ? json_pack("[O]", needs) : NULL;
-	json_set(contexts, "needs", needs_object(jobs, one ? one : needs));
+	json_set(contexts, "needs", needs_object(jobs, needs));
 	return contexts;
 }
 
@@ -301,18 +302,6 @@ static Active *active_new(Daemon *daemon, Task *task)
 	return active;
 }
 
-static bool make_folder(const Active *active, const json_t *description, GError **error)
-{
-	g_autofree char *job = g_build_filename(active->folder, "job.json", NULL);
-	g_autofree char *events = g_build_filename(active->folder, "events.jsonl", NULL);
-	g_autofree char *text = json_text(description);
-	if (!fd_remove_tree(active->folder, error) || !fd_make_folder(active->folder, 0711, error) ||
-	        !fd_replace_file(job, text, strlen(text), 0600, false, error))
-		return false;
-	autofd int fd = open(events, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	return fd >= 0 || fail_errno(error, errno, "cannot make %s", events);
-}
-
 /* The lease cannot be used: the job or the run ends with the reason. In the caller's transaction. */
 static bool refuse(Daemon *daemon, const Task *task, const GError *why, GError **error)
 {
@@ -349,7 +338,7 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	secrets_wipe(secrets);
 	if (start.secrets_fd >= 0) {
 		start.active = active_new(daemon, g_steal_pointer(&task));
-		if (make_folder(start.active, description, &why) && follow_begin(start.active, &why)) {
+		if (folders_make(daemon, start.active->folder, description, &why) && follow_begin(start.active, &why)) {
 			g_array_append_val(starts, start);
 			task = NULL;
 			if (!start.active->is_job)

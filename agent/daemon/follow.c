@@ -360,28 +360,16 @@ static void end_unsaid(Active *active)
 		log_error("cannot end a task", KV("task", task->id), KV("why", error->message));
 }
 
-/* What the worker left of its folder goes: by a process of its own when it is more than the few files we know. */
-static void clean(const Active *active)
-{
-	static const char *const known[] = {"job.json", "events.jsonl", "answers.jsonl"};
-	for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
-		g_autofree char *path = g_build_filename(active->folder, known[i], NULL);
-		unlink(path);
-	}
-	if (rmdir(active->folder) == 0 || errno == ENOENT)
-		return;
-	g_autoptr(GError) error = NULL;
-	if (!fd_remove_tree(active->folder, &error))
-		log_warning("a job's folder stays behind, continuing", KV("folder", active->folder), KV("why", error->message));
-}
-
 void follow_exit(Active *active)
 {
 	Daemon *daemon = active->daemon;
 	follow_read(active);
 	if (!active->ended)
 		end_unsaid(active);
-	clean(active);
+	if (active->watch)
+		watch_remove(active->watch);
+	active->watch = 0;
+	folders_release(daemon, active->folder);
 	g_hash_table_remove(daemon->active, &active->task->id);
 	daemon_wake(daemon);
 }

@@ -253,8 +253,12 @@ static json_t *release_shas(Daemon *daemon, int64_t repo_id, const char *repo)
 	return shas;
 }
 
-bool graph_advance(Daemon *daemon, int64_t run, GError **error)
+/* Jobs whose needs have ended are resolved. */
+static bool resolve_ready(Daemon *daemon, int64_t run, GError **error)
 {
+	int64_t unresolved = runs_unresolved(daemon->store, run, error);
+	if (unresolved <= 0)
+		return unresolved == 0;
 	g_autoptr(json_t) jobs = runs_jobs_brief(daemon->store, run, error);
 	if (!jobs)
 		return false;
@@ -277,8 +281,13 @@ bool graph_advance(Daemon *daemon, int64_t run, GError **error)
 		if (!queue_put(daemon->store, "resolve", json_get_int(of, "repo_id", 0), run, id, input, 0, NULL, error))
 			return false;
 	}
+	return true;
+}
+
+bool graph_advance(Daemon *daemon, int64_t run, GError **error)
+{
 	bool ended = false;
-	if (!runs_settle(daemon->store, run, &ended, error))
+	if (!resolve_ready(daemon, run, error) || !runs_settle(daemon->store, run, &ended, error))
 		return false;
 	daemon_touch(daemon, run);
 	daemon_wake(daemon);

@@ -32,6 +32,7 @@ struct Daemon {
 	guint wake_source;
 	guint expiry_source;
 	bool stopping;
+	guint spares;         /* folders of ended tasks kept for the next ones */
 	GArray *subscribers;
 	unsigned last_subscriber;
 	GHashTable *touched;  /* runs changed in this transaction: told to subscribers after the commit */
@@ -46,6 +47,12 @@ char *daemon_task_folder(const Daemon *daemon, int64_t task);
 
 /* intake.c: stored deliveries become plan tasks. */
 void intake_run(Daemon *daemon);
+
+/* folders.c: D/jobs/<task>. */
+bool folders_make(Daemon *daemon, const char *folder, const json_t *description, GError **error);
+void folders_release(Daemon *daemon, const char *folder);
+/** Removes those kept aside: at start and at the end. */
+void folders_forget(Daemon *daemon);
 
 /* dispatch.c: queue × slots → workers. */
 void dispatch_run(Daemon *daemon);

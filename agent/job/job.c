@@ -38,9 +38,11 @@ static bool make_folders(Job *job, GError **error)
 {
 	job->work_fd = tree_make_folder(job->task->folder_fd, "work", job->owner, error);
 	autofd int home = tree_make_folder(job->task->folder_fd, "home", job->owner, error);
-	if (job->work_fd < 0 || home < 0)
+	/* the place mounts work there */
+	autofd int mountpoint = home < 0 ? -1 : tree_make_folder(home, "work", job->owner, error);
+	if (job->work_fd < 0 || mountpoint < 0)
 		return false;
-	static const char *const inner[] = {"_temp", "_tool"};
+	static const char *const inner[] = {"_temp"};
 	for (size_t i = 0; i < G_N_ELEMENTS(inner); i++) {
 		autofd int fd = tree_make_folder(job->work_fd, inner[i], job->owner, error);
 		if (fd < 0)

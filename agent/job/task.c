@@ -192,11 +192,9 @@ static void do_it(Task *task, TaskEnd *end)
 /* The steps' trees go here, when all is said: the agent may not block on a large one. What stays, it removes itself. */
 static void clean(const Task *task)
 {
-	static const char *const trees[] = {"work", "home"};
 	g_autoptr(GError) error = NULL;
-	for (size_t i = 0; task->folder_fd >= 0 && !error && i < G_N_ELEMENTS(trees); i++)
-		tree_remove(task->folder_fd, trees[i], &error);
-	if (error)
+	if (task->folder_fd >= 0 && (!tree_clear(task->folder_fd, "work", NULL, &error) ||
+	                                    !tree_clear(task->folder_fd, "home", "work", &error)))
 		log_warning("what a job left cannot be removed by its worker, continuing", KV("why", error->message));
 }
 

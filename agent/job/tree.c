@@ -37,6 +37,26 @@ bool tree_remove(int folder_fd, const char *name, GError **error)
 	return false;
 }
 
+bool tree_clear(int folder_fd, const char *name, const char *keep, GError **error)
+{
+	int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || tree_remove(folder_fd, name, error);
+	g_autoptr(DIR) folder = fdopendir(fd);
+	if (!folder) {
+		close(fd);
+		return fail_errno(error, ENOMEM, "cannot read the folder %s", name);
+	}
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		bool kept = keep && strcmp(entry->d_name, keep) == 0;
+		if (!(kept ? tree_clear(fd, keep, NULL, error) : tree_remove(fd, entry->d_name, error)))
+			return false;
+	}
+	return true;
+}
+
 static int make_one(int parent_fd, const char *name, TreeOwner owner, GError **error)
 {
 	for (int tries = 0; tries < 2; tries++) {

@@ -63,6 +63,8 @@ json_t *runs_job(Store *store, int64_t id, GError **error);
 json_t *runs_job_internal(Store *store, int64_t id, GError **error);
 /** Every job of a run: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool}], in order. */
 json_t *runs_jobs_brief(Store *store, int64_t run, GError **error);
+/** How many queued jobs of a run wait for their needs to end; -1 on error. */
+int64_t runs_unresolved(Store *store, int64_t run, GError **error);
 /** Ids of runs of this repo and ref that have not ended, other than `except`: a JSON array of integers. */
 json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error);
 /** Reports of a run, oldest first: [{"job","digest","report":{…},"at"}]. */

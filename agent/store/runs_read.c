@@ -195,6 +195,12 @@ json_t *runs_jobs_brief(Store *store, int64_t run, GError **error)
 	return sql_array(store, QUERY_RUN_JOBS_BRIEF, VALUES(INT(run)), error);
 }
 
+int64_t runs_unresolved(Store *store, int64_t run, GError **error)
+{
+	int64_t count = 0;
+	return sql_int(store, QUERY_RUN_UNRESOLVED, VALUES(INT(run)), &count, NULL, error) ? count : -1;
+}
+
 json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error)
 {
 	return sql_list(store, QUERY_RUN_OPEN_OF_REF, VALUES(INT(repo), TEXT(ref), INT(except)), error);

@@ -150,7 +150,7 @@ def wait_run(agent, delivery, seconds=300):
         runs = json.loads(text)["runs"]
         if runs and runs[0]["status"] in ("success", "failure", "cancelled"):
             return runs[0]
-        time.sleep(0.01)
+        time.sleep(0.05)
     raise SystemExit("the run did not end: " + WORK)
 
 
