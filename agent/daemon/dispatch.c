@@ -138,7 +138,7 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	if (!vars)
 		return NULL;
 	json_t *contexts = json_object();
-	g_autoptr(json_t) github = json_deep_copy(json_object_get(run, "github"));
+	g_autoptr(json_t) github = json_copy(json_object_get(run, "github")); /* its own keys; the payload is shared */
 	if (!json_is_object(github)) {
 		json_decref(g_steal_pointer(&github));
 		github = json_object();
@@ -182,15 +182,12 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 {
 	const Config *config = daemon->config;
 	json_t *resolved = json_object_get(internal, "resolved");
-	g_autoptr(json_t) job = runs_job(daemon->store, task->job, error);
-	if (!job)
-		return false;
 	json_t *brief = json_object();
 	json_set_int(brief, "id", task->job);
-	copy_key(brief, job, "key");
-	copy_key(brief, job, "group");
-	copy_key(brief, job, "name");
-	copy_key(brief, job, "attempt");
+	copy_key(brief, internal, "key");
+	copy_key(brief, internal, "group");
+	copy_key(brief, internal, "name");
+	copy_key(brief, internal, "attempt");
 	json_set(object, "job", brief);
 	copy_key(object, internal, "definition");
 	copy_key(object, internal, "resolved");
@@ -310,7 +307,7 @@ static bool refuse(Daemon *daemon, const Task *task, const GError *why, GError *
 	if (!queue_finish(daemon->store, task->id, error))
 		return false;
 	if (task->job > 0)
-		return graph_end_job(daemon, task->job, "failure", cause, why->message, error);
+		return graph_end_job(daemon, task->run, task->job, "failure", cause, why->message, error);
 	return true;
 }
 

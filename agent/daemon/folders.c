@@ -71,16 +71,20 @@ static bool write_file(const char *folder, const char *name, const char *text, G
 
 bool folders_make(Daemon *daemon, const char *folder, const json_t *description, GError **error)
 {
-	g_autofree char *text = json_text(description);
+	char *text = json_dumps(description, JSON_COMPACT);
 	bool used = false;
 	if (daemon->spares > 0) {
 		g_autofree char *spare = spare_path(daemon, --daemon->spares);
 		used = rename(spare, folder) == 0;
 	}
-	if (!used && (!fd_remove_tree(folder, error) || !fd_make_folder(folder, 0711, error)))
+	if (!used && (!fd_remove_tree(folder, error) || !fd_make_folder(folder, 0711, error))) {
+		free(text);
 		return false;
+	}
 	/* The worker is asked for when both are whole. */
-	return write_file(folder, "job.json", text, error) && write_file(folder, "events.jsonl", "", error);
+	bool made = write_file(folder, "job.json", text, error) && write_file(folder, "events.jsonl", "", error);
+	free(text);
+	return made;
 }
 
 void folders_release(Daemon *daemon, const char *folder)

@@ -109,7 +109,7 @@ static bool apply_end(Active *active, const json_t *event, GError **error)
 	active->ended = true;
 	daemon_wake(daemon);
 	return queue_finish(daemon->store, active->task->id, error) &&
-	       graph_end_job(daemon, active->task->job, json_get_string(event, "status", "failure"),
+	       graph_end_job(daemon, active->task->run, active->task->job, json_get_string(event, "status", "failure"),
 	               json_get_string(event, "cause", NULL), json_get_string(event, "message", NULL), error);
 }
 
@@ -310,7 +310,7 @@ static void follow_whole(Active *active)
 		if (!store_begin(daemon->store, &error))
 			return;
 		if (active->task->job > 0)
-			graph_end_job(daemon, active->task->job, "failure", CAUSE_AGENT, why->message, NULL);
+			graph_end_job(daemon, active->task->run, active->task->job, "failure", CAUSE_AGENT, why->message, NULL);
 	}
 	if (!queue_finish(daemon->store, active->task->id, &error)) {
 		store_rollback(daemon->store);
@@ -348,7 +348,7 @@ static void end_unsaid(Active *active)
 	if (store_begin(daemon->store, &error)) {
 		bool good = queue_finish(daemon->store, task->id, &error);
 		if (good && task->job > 0)
-			good = graph_end_job(daemon, task->job, task->cancelling ? "cancelled" : "failure", cause, message, &error);
+			good = graph_end_job(daemon, task->run, task->job, task->cancelling ? "cancelled" : "failure", cause, message, &error);
 		else if (good)
 			good = graph_plan(daemon, task, NULL, 0, &error);
 		if (good)

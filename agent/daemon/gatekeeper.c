@@ -45,7 +45,7 @@ bool gatekeeper_end(Daemon *daemon, int64_t gate, const char *status, const char
 	int64_t job = json_get_int(json_object_get(found, "job"), "id", 0);
 	log_info("gate ended", KV("gate", gate), KV("status", status));
 	if (strcmp(status, "approved") != 0)
-		return graph_end_job(daemon, job, "failure", CAUSE_GATE, message, error);
+		return graph_end_job(daemon, json_get_int(json_object_get(found, "run"), "id", 0), job, "failure", CAUSE_GATE, message, error);
 	g_autoptr(json_t) internal = runs_job_internal(daemon->store, job, error);
 	const json_t *run = json_object_get(internal, "run");
 	int64_t run_id = json_get_int(run, "id", 0);

@@ -77,6 +77,12 @@ static bool add_invalid(Daemon *daemon, const Task *task, const json_t *event, G
 	return add_failed_run(daemon, task, path, path, message, error);
 }
 
+/* Nothing has to be asked about it: it runs, and no environment protects it. */
+static bool is_plain(const json_t *resolved)
+{
+	return json_get_bool(resolved, "run", true) && !json_is_object(json_object_get(resolved, "environment"));
+}
+
 /* The run of a `run` event and the jobs that name its local number. */
 static bool add_run(Daemon *daemon, const Task *task, const json_t *event, json_t *const *events, size_t count,
         GError **error)
@@ -87,6 +93,7 @@ static bool add_run(Daemon *daemon, const Task *task, const json_t *event, json_
 	if (!runs_add(daemon->store, task->repo, fields, &run, error))
 		return false;
 	g_autoptr(GArray) ready = g_array_new(FALSE, FALSE, sizeof(int64_t));
+	g_autoptr(GArray) plain = g_array_new(FALSE, FALSE, sizeof(int64_t));
 	size_t jobs = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (!is_type(events[i], "job") || json_get_int(events[i], "run", 0) != local)
@@ -96,7 +103,10 @@ static bool add_run(Daemon *daemon, const Task *task, const json_t *event, json_
 		int64_t job = 0;
 		if (!runs_add_job(daemon->store, run, events[i], &job, error))
 			return false;
-		if (json_is_object(json_object_get(events[i], "resolved")))
+		const json_t *resolved = json_object_get(events[i], "resolved");
+		if (json_is_object(resolved) && is_plain(resolved))
+			g_array_append_val(plain, job);
+		else if (json_is_object(resolved))
 			g_array_append_val(ready, job);
 	}
 	log_info("run planned", KV("run", run), KV("jobs", jobs), KV("workflow", json_get_string(event, "workflow", "")));
@@ -105,6 +115,9 @@ static bool add_run(Daemon *daemon, const Task *task, const json_t *event, json_
 	if (g_strcmp0(json_get_string(fields, "event", NULL), "push") == 0 &&
 	        !gatekeeper_supersede(daemon, task->repo, ref, json_get_string(fields, "sha", ""), run, error))
 		return false;
+	for (guint i = 0; i < plain->len; i++)
+		if (!queue_put(daemon->store, "job", task->repo, run, g_array_index(plain, int64_t, i), NULL, 0, NULL, error))
+			return false;
 	for (guint i = 0; i < ready->len; i++)
 		if (!graph_ready(daemon, g_array_index(ready, int64_t, i), error))
 			return false;
@@ -155,7 +168,7 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 	}
 	daemon_touch(daemon, task->run);
 	if (json_array_size(jobs) == 0)
-		return graph_end_job(daemon, task->job, "failure", json_get_string(end, "cause", CAUSE_INVALID),
+		return graph_end_job(daemon, task->run, task->job, "failure", json_get_string(end, "cause", CAUSE_INVALID),
 		        json_get_string(end, "message", "its condition, matrix or environment cannot be evaluated"), error);
 	g_autoptr(json_t) internal = runs_job_internal(daemon->store, task->job, error);
 	if (!internal)
@@ -331,16 +344,18 @@ static bool stop_siblings(Daemon *daemon, const json_t *failed, GError **error)
 	return true;
 }
 
-bool graph_end_job(Daemon *daemon, int64_t job, const char *status, const char *cause, const char *message,
+bool graph_end_job(Daemon *daemon, int64_t run, int64_t job, const char *status, const char *cause, const char *message,
         GError **error)
 {
 	RunState state;
 	if (!run_state_parse(status, &state) || !run_state_is_end(state))
 		state = RUN_FAILURE;
-	g_autoptr(json_t) internal = runs_job_internal(daemon->store, job, error);
-	if (!internal || !runs_move_job(daemon->store, job, state, cause, message, error))
+	if (!runs_move_job(daemon->store, job, state, cause, message, error))
 		return false;
-	if (state == RUN_FAILURE && !stop_siblings(daemon, internal, error))
-		return false;
-	return graph_advance(daemon, json_get_int(json_object_get(internal, "run"), "id", 0), error);
+	if (state == RUN_FAILURE) {
+		g_autoptr(json_t) internal = runs_job_internal(daemon->store, job, error);
+		if (!internal || !stop_siblings(daemon, internal, error))
+			return false;
+	}
+	return graph_advance(daemon, run, error);
 }

@@ -73,7 +73,7 @@ bool graph_plan(Daemon *daemon, const Task *task, json_t *const *events, size_t 
 bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, size_t count, GError **error);
 bool graph_advance(Daemon *daemon, int64_t run, GError **error);
 bool graph_ready(Daemon *daemon, int64_t job, GError **error);
-bool graph_end_job(Daemon *daemon, int64_t job, const char *status, const char *cause, const char *message,
+bool graph_end_job(Daemon *daemon, int64_t run, int64_t job, const char *status, const char *cause, const char *message,
         GError **error);
 
 /* asks.c: carries out one ask of a job; a false is an answer too, never a failure of the agent. */

@@ -19,6 +19,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/job/git.h"
 #include "agent/job/task.h"
 
 #define MESSAGE_BYTES_MAX 8192
@@ -153,6 +154,7 @@ int zygote_main(int socket_fd)
 		log_error("the zygote has no socket", KV("descriptor", socket_fd));
 		return 2;
 	}
+	git_begin(); /* it parses the system's certificates: once here, not in each worker */
 	char text[MESSAGE_BYTES_MAX];
 	for (;;) {
 		autofd int secrets_fd = -1;
