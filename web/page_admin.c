@@ -92,7 +92,10 @@ static void environments(GString *out, const json_t *all)
 		html(out, "<td class=\"num\" data-label=\"Approvals\">%" PRId64 "</td>", json_get_int(one, "approvals", 1));
 		cell(out, "Author may approve", json_is_true(json_object_get(one, "self_review")) ? "yes" : "no");
 		g_string_append(out, "<td data-label=\"Expires after\">");
-		html_span(out, json_get_int(one, "expires_s", 0) * 1000000);
+		if (json_get_int(one, "expires_s", 0) > 0)
+			html_span(out, json_get_int(one, "expires_s", 0) * 1000000);
+		else
+			g_string_append(out, "<span class=\"soft\">the configuration's gates.expire</span>");
 		g_string_append(out, "</td></tr>");
 	}
 	table_end(out);
