@@ -67,15 +67,19 @@ void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out
 			step_result_fail(out, CAUSE_INVALID, g_strdup_printf("%s: only @v1 of it is known", uses));
 		return;
 	}
+	if (g_str_has_prefix(uses, "./")) {
+		composite_run(job, uses, with, out);
+		return;
+	}
 	if (!action) {
 		g_autofree char *all = names_of_all();
 		const char *what = "actions from elsewhere cannot be used";
 		if (g_str_has_prefix(uses, "docker://"))
 			what = "no executor here can run container images";
-		else if (g_str_has_prefix(uses, "./"))
-			what = "actions of the repository cannot be used";
 		step_result_fail(out, CAUSE_INVALID,
-		        g_strdup_printf("%s: %s; put its commands into 'run', or use one of %s", uses, what, all));
+		        g_strdup_printf("%s: %s; put its commands into 'run' or into an action of this repository (./path), or "
+		                        "use one of %s",
+		                uses, what, all));
 		return;
 	}
 	g_autoptr(json_t) inputs = check_inputs(action, with, &error);

@@ -33,5 +33,7 @@ extern const Action actions[];
  */
 void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out);
 
+/** `uses: ./path`: a composite action of the repository, as the workspace has it. */
+void composite_run(Job *job, const char *path, const json_t *with, StepResult *out);
 /** `uses: assay/NAME@v1`. */
 void mlsteps_run(Job *job, const char *name, const json_t *with, StepResult *out);

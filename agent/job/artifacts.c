@@ -6,7 +6,6 @@
  */
 #include "agent/job/artifacts.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,15 +17,8 @@
 #include "agent/base/json.h"
 #include "agent/job/ask.h"
 #include "agent/job/files.h"
-#include "agent/objects/objects.h"
 
 #define STAGE "artifact"
-
-static Objects *open_store(Job *job, GError **error)
-{
-	g_autofree char *folder = g_build_filename(json_get_string(job->spec, "data", "."), "objects", NULL);
-	return objects_open(folder, error);
-}
 
 /* Patterns as the workspace's own: what begins with its path, as steps see it, loses that. */
 static GPtrArray *read_patterns(const Job *job, const char *text)
@@ -85,41 +77,6 @@ static char *shared_root(int workspace_fd, const GPtrArray *patterns)
 	return root ? g_steal_pointer(&root) : g_strdup("");
 }
 
-/* One file into the stage: the same inode, or a copy. */
-static bool gather(int workspace_fd, const char *path, int stage_fd, const char *as, GError **error)
-{
-	g_autofree char *from_folder = g_path_get_dirname(path);
-	g_autofree char *from_name = g_path_get_basename(path);
-	g_autofree char *to_folder = g_path_get_dirname(as);
-	g_autofree char *to_name = g_path_get_basename(as);
-	autofd int from = fd_open_beneath(workspace_fd, from_folder, O_RDONLY | O_DIRECTORY, 0, false, error);
-	autofd int to = from < 0 ? -1 : tree_make_folder(stage_fd, to_folder, (TreeOwner){0}, error);
-	if (to < 0)
-		return false;
-	if (linkat(from, from_name, to, to_name, 0) == 0)
-		return true;
-	struct stat info;
-	if (fstatat(from, from_name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail_errno(error, errno, "cannot read %s", path);
-	if (S_ISLNK(info.st_mode)) {
-		char target[4096];
-		ssize_t len = readlinkat(from, from_name, target, sizeof target - 1);
-		target[MAX(len, 0)] = '\0';
-		return (len > 0 && symlinkat(target, to, to_name) == 0) || fail_errno(error, errno, "cannot copy %s", path);
-	}
-	autofd int source = fd_open_beneath(from, from_name, O_RDONLY | O_NONBLOCK, 0, false, error);
-	autofd int copy = source < 0 ? -1 : tree_create_file(to, to_name, info.st_mode & 0777, (TreeOwner){0}, error);
-	if (copy < 0)
-		return false;
-	for (;;) {
-		ssize_t moved = copy_file_range(source, NULL, copy, NULL, 1 << 30, 0);
-		if (moved == 0)
-			return true;
-		if (moved < 0 && errno != EINTR)
-			return fail_errno(error, errno, "cannot copy %s", path);
-	}
-}
-
 bool artifacts_put(Job *job, const ArtifactSpec *spec, int64_t *out_files, char **out_digest, GError **error)
 {
 	autofd int workspace = job_open_workspace(job, error);
@@ -141,9 +98,9 @@ bool artifacts_put(Job *job, const ArtifactSpec *spec, int64_t *out_files, char 
 	if (stage < 0)
 		return false;
 	for (guint i = 0; i < found->len; i++)
-		if (!gather(workspace, found->pdata[i], stage, (const char *)found->pdata[i] + skip, error))
+		if (!tree_link(workspace, found->pdata[i], stage, (const char *)found->pdata[i] + skip, error))
 			return false;
-	g_autoptr(Objects) objects = open_store(job, error);
+	g_autoptr(Objects) objects = job_open_store(job, error);
 	ObjectsTree tree;
 	bool good = objects && objects_snapshot(objects, job->task->folder_fd, STAGE, &tree, error);
 	tree_remove(job->task->folder_fd, STAGE, NULL);
@@ -164,14 +121,12 @@ bool artifacts_put(Job *job, const ArtifactSpec *spec, int64_t *out_files, char 
 	return true;
 }
 
-static bool restore(Job *job, Objects *objects, const json_t *artifact, int workspace, const char *path, GError **error)
+static bool restore(Job *job, const json_t *artifact, int workspace, const char *path, GError **error)
 {
 	const char *name = json_get_string(artifact, "name", "");
-	/* Written where steps cannot reach, then moved in name by name: the store's writer never meets their links. */
-	if (!tree_remove(job->task->folder_fd, STAGE, error))
-		return false;
-	autofd int stage = tree_make_folder(job->task->folder_fd, STAGE, job->owner, error);
-	if (stage < 0 || !objects_restore(objects, json_get_string(artifact, "digest", ""), stage, ".", false, error)) {
+	/* Copied in from there, so that the store's writer never meets the links of steps. */
+	autofd int stage = job_restore(job, json_get_string(artifact, "digest", ""), STAGE, error);
+	if (stage < 0) {
 		g_prefix_error(error, "artifact '%s': ", name);
 		return false;
 	}
@@ -197,8 +152,7 @@ bool artifacts_get(Job *job, const char *name, const char *pattern, const char *
 	if (name && json_array_size(found) == 0)
 		return fail(error, ASSAY_ERROR_ABSENT, "the run has no artifact '%s'", name);
 	autofd int workspace = job_open_workspace(job, error);
-	g_autoptr(Objects) objects = workspace < 0 ? NULL : open_store(job, error);
-	if (!objects)
+	if (workspace < 0)
 		return false;
 	size_t i;
 	json_t *artifact;
@@ -207,7 +161,7 @@ bool artifacts_get(Job *job, const char *name, const char *pattern, const char *
 		if (pattern && !files_match(pattern, its_name))
 			continue;
 		g_autofree char *into = name || merge ? g_strdup(path) : g_strconcat(path, "/", its_name, NULL);
-		if (!restore(job, objects, artifact, workspace, into, error))
+		if (!restore(job, artifact, workspace, into, error))
 			return false;
 	}
 	return true;

@@ -11,6 +11,7 @@
 #include "agent/base/spawn.h"
 #include "agent/job/actions.h"
 #include "agent/job/artifacts.h"
+#include "agent/job/cache.h"
 #include "agent/job/checkout.h"
 
 static bool is_true(const json_t *with, const char *name)
@@ -166,12 +167,19 @@ static const ActionInput cache_inputs[] = {
         {NULL, NULL, false},
 };
 
+static bool run_cache_restore(Job *job, const json_t *with, GError **error)
+{
+	return cache_restore(job, with, NULL, error);
+}
+
 static bool run_cache(Job *job, const json_t *with, GError **error)
 {
-	(void)job;
-	(void)with;
-	return fail(error, ASSAY_ERROR_USER,
-	        "actions/cache: nothing is kept between jobs here yet; remove the step, or keep data with assay/snapshot");
+	bool hit = false;
+	if (!cache_restore(job, with, &hit, error))
+		return false;
+	if (!hit && !is_true(with, "lookup-only")) /* saved when all has gone well */
+		cache_save_later(job, with);
+	return true;
 }
 
 /* Runs `program --version`-like on this machine and gives its first word that looks like a version. */
@@ -322,7 +330,9 @@ static bool run_node(Job *job, const json_t *with, GError **error)
 }
 
 const Action actions[] = {
-        {"actions/cache", "refused, by name", cache_inputs, run_cache},
+        {"actions/cache", "folders kept between runs by key", cache_inputs, run_cache},
+        {"actions/cache/restore", "the first half of actions/cache", cache_inputs, run_cache_restore},
+        {"actions/cache/save", "the second half of actions/cache", cache_inputs, cache_save},
         {"actions/checkout", "the repository at the run's commit, from the agent's mirror", checkout_inputs, run_checkout},
         {"actions/download-artifact", "an artifact of the same run", download_inputs, run_download},
         {"actions/setup-node", "a Node.js that this machine has", node_inputs, run_node},

@@ -33,6 +33,27 @@ int job_open_workspace(Job *job, GError **error)
 	return tree_make_folder(job->work_fd, job->workspace, job->owner, error);
 }
 
+Objects *job_open_store(Job *job, GError **error)
+{
+	g_autofree char *folder = g_build_filename(json_get_string(job->spec, "data", "."), "objects", NULL);
+	return objects_open(folder, error);
+}
+
+int job_restore(Job *job, const char *digest, const char *stage, GError **error)
+{
+	g_autoptr(Objects) objects = job_open_store(job, error);
+	if (!objects || !tree_remove(job->task->folder_fd, stage, error))
+		return -1;
+	autofd int fd = tree_make_folder(job->task->folder_fd, stage, (TreeOwner){0}, error);
+	mode_t ours = umask(022); /* what is copied on from there keeps its modes */
+	bool good = fd >= 0 && objects_restore(objects, digest, fd, ".", false, error);
+	umask(ours);
+	if (good)
+		return fd_steal(&fd);
+	tree_remove(job->task->folder_fd, stage, NULL);
+	return -1;
+}
+
 /* Opens work/ and home/ in the task's folder and gives them to the job's user. */
 static bool make_folders(Job *job, GError **error)
 {

@@ -15,6 +15,7 @@
 #include "agent/job/task.h"
 #include "agent/job/tree.h"
 #include "agent/model/run.h"
+#include "agent/objects/objects.h"
 
 /** How a step ended, before `continue-on-error` is looked at. */
 typedef struct StepResult {
@@ -73,6 +74,7 @@ struct Job {
 	json_t *step_env;         /* object: the step's own env, evaluated */
 	char *stop_token;         /* commands are text until this one comes */
 	int annotations;          /* so far */
+	int depth;                /* of composite actions, one in the other */
 };
 
 /** Does the whole job: place, steps, outputs. */
@@ -82,5 +84,9 @@ void job_run(Task *task, TaskEnd *end);
 int64_t job_deadline(const Job *job);
 /** The workspace as a descriptor, made when it is not there; -1 on error. */
 int job_open_workspace(Job *job, GError **error);
+/** The content store, D/objects; the caller's. */
+Objects *job_open_store(Job *job, GError **error);
+/** Writes a tree of the store into a new folder of the task's own, where no step can reach: a descriptor, or -1. */
+int job_restore(Job *job, const char *digest, const char *stage, GError **error);
 /** An annotation, in the events and as a line of the log. */
 void job_annotate(Job *job, const char *level, const char *message);

@@ -93,7 +93,7 @@ void steps_take_end(Job *job, const ChildEnd *end, StepResult *out)
 static const char *default_of(const Job *job, const char *key)
 {
 	static const char *const places[] = {"defaults", "workflow-defaults"};
-	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+	for (size_t i = 0; job->depth == 0 && i < G_N_ELEMENTS(places); i++) {
 		const json_t *run = json_object_get(json_object_get(job->definition, places[i]), "run");
 		const char *text = json_get_string(run, key, NULL);
 		if (text)
@@ -195,7 +195,7 @@ static bool evaluate(Job *job, const json_t *value, json_t **out, GError **error
 	return *out != NULL;
 }
 
-static bool step_condition(Job *job, const json_t *step, bool *out, GError **error)
+bool steps_condition(Job *job, const json_t *step, bool *out, GError **error)
 {
 	const json_t *condition = json_object_get(step, "if");
 	g_autofree char *text = condition ? expr_to_string(condition) : NULL;
@@ -206,7 +206,7 @@ static bool step_condition(Job *job, const json_t *step, bool *out, GError **err
 	return false;
 }
 
-static char *step_name(Job *job, const json_t *step)
+char *steps_name(Job *job, const json_t *step)
 {
 	const json_t *given = json_object_get(step, "name");
 	if (given) {
@@ -224,7 +224,7 @@ static char *step_name(Job *job, const json_t *step)
 }
 
 /* After a cancellation or the job's time limit, what still runs has a little time of its own. */
-static void notice_end(Job *job)
+void steps_notice_end(Job *job)
 {
 	if (job->state == RUN_CANCELLED)
 		return;
@@ -240,7 +240,7 @@ static void notice_end(Job *job)
 	job->deadline_us = monotonic_us() + AFTER_END_US;
 }
 
-static void set_step_context(Job *job, const char *id, RunState outcome, RunState conclusion)
+void steps_set_context(Job *job, const char *id, RunState outcome, RunState conclusion)
 {
 	if (!id)
 		return;
@@ -266,39 +266,47 @@ static void begin_step(Job *job, const char *action)
 	contexts_set_env(job, NULL);
 }
 
-/* Evaluates env and timeout-minutes, then runs the step. */
-static void run_body(Job *job, const json_t *step, const char *name, StepResult *out)
+void steps_body(Job *job, const json_t *step, const char *name, const json_t *around, StepResult *out)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(json_t) minutes = NULL;
-	job->step_env = contexts_strings(job, json_object_get(step, "env"), &error);
-	if (job->step_env)
+	g_autoptr(json_t) own = contexts_strings(job, json_object_get(step, "env"), &error);
+	if (own) {
+		job->step_env = around ? json_copy((json_t *)(uintptr_t)around) : json_object();
+		json_object_update(job->step_env, own);
 		contexts_set_env(job, job->step_env);
-	if (!job->step_env || !evaluate(job, json_object_get(step, "timeout-minutes"), &minutes, &error)) {
+	}
+	if (!own || !evaluate(job, json_object_get(step, "timeout-minutes"), &minutes, &error)) {
 		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
 		return;
 	}
 	double limit = minutes ? expr_to_number(minutes) : 0;
-	if (limit > 0 && limit < 1e7)
+	if (limit > 0 && limit < 1e7 && job->depth == 0)
 		job->step_deadline_us = monotonic_us() + (int64_t)(limit * (double)MINUTE_US);
 	joblog_on_command(job->log, speech_command, job);
 	if (json_object_get(step, "run"))
 		run_script(job, name, step, out);
 	else
 		run_uses(job, step, out);
-	joblog_on_command(job->log, NULL, NULL);
+	if (job->depth == 0)
+		joblog_on_command(job->log, NULL, NULL);
+}
+
+bool steps_goes_on(Job *job, const json_t *step)
+{
+	g_autoptr(json_t) goes_on = NULL;
+	evaluate(job, json_object_get(step, "continue-on-error"), &goes_on, NULL);
+	return goes_on && expr_truthy(goes_on);
 }
 
 /* What a failed step means for the job. */
 static void conclude(Job *job, const char *name, const json_t *step, const StepResult *result, RunState *conclusion)
 {
 	*conclusion = result->state;
-	notice_end(job);
+	steps_notice_end(job);
 	if (result->state != RUN_FAILURE)
 		return;
-	g_autoptr(json_t) goes_on = NULL;
-	evaluate(job, json_object_get(step, "continue-on-error"), &goes_on, NULL);
-	if (goes_on && expr_truthy(goes_on) && strcmp(result->cause, CAUSE_DISK) != 0 && job->state != RUN_CANCELLED) {
+	if (steps_goes_on(job, step) && strcmp(result->cause, CAUSE_DISK) != 0 && job->state != RUN_CANCELLED) {
 		*conclusion = RUN_SUCCESS;
 		return;
 	}
@@ -314,37 +322,37 @@ static void run_one(Job *job, const json_t *step)
 {
 	const char *id = json_get_string(step, "id", NULL);
 	g_autofree char *action = id ? g_strdup(id) : g_strdup_printf("__run_%d", job->step);
-	notice_end(job);
+	steps_notice_end(job);
 	begin_step(job, action);
-	g_autofree char *name = step_name(job, step);
+	g_autofree char *name = steps_name(job, step);
 	g_autoptr(GError) error = NULL;
 	StepResult result = {.message = NULL};
 	step_result_clear(&result);
 	bool wanted = false;
-	bool known = step_condition(job, step, &wanted, &error);
+	bool known = steps_condition(job, step, &wanted, &error);
 	if (known && !wanted) {
 		result.cause = job->state == RUN_CANCELLED ? CAUSE_CANCELLED : CAUSE_CONDITION;
 		emit_step(job, name, RUN_SKIPPED, &result);
-		set_step_context(job, id, RUN_SKIPPED, RUN_SKIPPED);
+		steps_set_context(job, id, RUN_SKIPPED, RUN_SKIPPED);
 		return;
 	}
 	emit_step(job, name, RUN_RUNNING, NULL);
 	if (!known)
 		step_result_fail(&result, CAUSE_INVALID, g_strdup(error->message));
 	else
-		run_body(job, step, name, &result);
+		steps_body(job, step, name, NULL, &result);
 	if (result.state != RUN_SUCCESS)
 		joblog_sayf(job->log, "##[error]", "step '%s': %s", name, result.message);
 	RunState conclusion;
 	conclude(job, name, step, &result, &conclusion);
-	set_step_context(job, id, result.state, conclusion);
+	steps_set_context(job, id, result.state, conclusion);
 	emit_step(job, name, result.state, &result);
 	step_result_clear(&result);
 }
 
 static void run_post(Job *job, JobPost *post)
 {
-	notice_end(job);
+	steps_notice_end(job);
 	begin_step(job, "__post");
 	g_autofree char *name = g_strdup_printf("Post %s", post->name);
 	StepResult result = {.message = NULL};
@@ -370,5 +378,5 @@ void steps_run(Job *job)
 		job->step++;
 		run_post(job, job->posts->pdata[left - 1]);
 	}
-	notice_end(job);
+	steps_notice_end(job);
 }

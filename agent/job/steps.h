@@ -16,6 +16,18 @@ void steps_script(Job *job, const char *name, const char *script, const char *sh
         StepResult *out);
 /** The folder of a command as it sees it: relative ones begin at the workspace; the caller's. */
 char *steps_folder(const Job *job, const char *folder);
+/** Takes note of a cancellation, or of the job's time limit, that has come since: job->state is CANCELLED then. */
+void steps_notice_end(Job *job);
+/** Does a step's `if` hold now? */
+bool steps_condition(Job *job, const json_t *step, bool *out, GError **error);
+/** Its name, or what it does; the caller's. */
+char *steps_name(Job *job, const json_t *step);
+/** Runs one step's `run` or `uses`, without its `if`; `around` is the environment of the action it is a part of. */
+void steps_body(Job *job, const json_t *step, const char *name, const json_t *around, StepResult *out);
+/** Does it not count when this step fails? */
+bool steps_goes_on(Job *job, const json_t *step);
+/** What steps.<id> shows of a step that has ended; outputs are job->step_outputs. */
+void steps_set_context(Job *job, const char *id, RunState outcome, RunState conclusion);
 /** Turns the end of a command into a step's result. */
 void steps_take_end(Job *job, const ChildEnd *end, StepResult *out);
 /** The environment files: made before a command, read after it. false when one cannot be used. */

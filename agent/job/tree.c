@@ -237,6 +237,28 @@ static bool copy_link(int from_fd, int to_fd, const char *name, TreeOwner owner,
 	return true;
 }
 
+bool tree_link(int from_fd, const char *path, int to_fd, const char *as, GError **error)
+{
+	g_autofree char *from_folder = g_path_get_dirname(path);
+	g_autofree char *from_name = g_path_get_basename(path);
+	g_autofree char *to_folder = g_path_get_dirname(as);
+	g_autofree char *to_name = g_path_get_basename(as);
+	autofd int from = fd_open_beneath(from_fd, from_folder, O_RDONLY | O_DIRECTORY, 0, false, error);
+	autofd int to = from < 0 ? -1 : tree_make_folder(to_fd, to_folder, (TreeOwner){0}, error);
+	if (to < 0)
+		return false;
+	if (linkat(from, from_name, to, to_name, 0) == 0)
+		return true;
+	struct stat info;
+	if (fstatat(from, from_name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail_errno(error, errno, "cannot read %s", path);
+	if (S_ISLNK(info.st_mode))
+		return copy_link(from, to, to_name, (TreeOwner){0}, error);
+	autofd int source = fd_open_beneath(from, from_name, O_RDONLY | O_NONBLOCK, 0, false, error);
+	autofd int copy = source < 0 ? -1 : tree_create_file(to, to_name, info.st_mode & 0777, (TreeOwner){0}, error);
+	return copy >= 0 && copy_bytes(source, copy, path, error);
+}
+
 typedef struct CopyTask {
 	TreeOwner owner;
 	bool has_skip;
@@ -265,10 +287,13 @@ static bool copy_entries(const CopyTask *task, int from_fd, int to_fd, int depth
 			autofd int inner_from = openat(from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (inner_from < 0)
 				return fail_errno(error, errno, "cannot open the folder %s", name);
+			struct stat there;
+			bool is_new = fstatat(to_fd, name, &there, AT_SYMLINK_NOFOLLOW) < 0;
 			autofd int inner_to = tree_make_folder(to_fd, name, task->owner, error);
 			if (inner_to < 0 || !copy_entries(task, inner_from, inner_to, depth + 1, error))
 				return false;
-			fchmod(inner_to, (info.st_mode & 0777) | 0700);
+			if (is_new)
+				fchmod(inner_to, (info.st_mode & 0777) | 0700);
 		} else if (S_ISREG(info.st_mode)) {
 			autofd int from = openat(from_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 			if (from < 0)

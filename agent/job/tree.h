@@ -40,3 +40,5 @@ bool tree_give(int folder_fd, const char *name, TreeOwner owner, GError **error)
  * @skip   a folder of the host that is not copied even when it lies below; NULL: none
  */
 bool tree_copy(int from_fd, int to_fd, const char *skip, TreeOwner owner, GError **error);
+/** Brings one file or link below another folder: the same inode where the disk allows it, a copy otherwise. */
+bool tree_link(int from_fd, const char *path, int to_fd, const char *as, GError **error);
