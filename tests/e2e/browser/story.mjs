@@ -20,6 +20,7 @@ const signIn = async (page, name, password = process.env.PASSWORD) => {
 	await page.getByLabel("Name").fill(name);
 	await page.getByLabel("Password").fill(password);
 	await page.getByRole("button", { name: "Sign in" }).click();
+	await page.waitForLoadState();
 };
 const signedIn = async (page) => (await page.context().cookies()).some((cookie) => cookie.name === "assay_session" && cookie.value);
 const refused = /status of 4\d\d/;
@@ -40,10 +41,12 @@ async function signingIn() {
 	expect("looking at a link changes nothing", !(await signedIn(page)));
 	await look(page, "sign-in-link");
 	await page.getByRole("button", { name: "Sign in with this link" }).click();
+	await page.waitForLoadState();
 	expect("its button signs in", await signedIn(page));
 	const second = await open();
 	await second.goto(link);
 	await second.getByRole("button", { name: "Sign in with this link" }).click();
+	await second.waitForLoadState();
 	expect("the link is good once", !(await signedIn(second)));
 	await second.context().close();
 	quiet(page);
@@ -101,9 +104,8 @@ async function deciding(alice, talk) {
 	expect("the browser asks for the reason", (await alice.locator("textarea:invalid").count()) === 1 && run(judged).status === "waiting");
 	await alice.evaluate(() => { document.querySelector("form[action*=verdict]").noValidate = true; });
 	await alice.locator("button[value=approve]").click();
-	await alice.waitForLoadState();
-	const said = await alice.locator("body").innerText();
-	expect("without a reason the agent refuses, in words", /reason|comment|override/i.test(said) && run(judged).status === "waiting", said);
+	await until("the refusal is told", async () => /needs a comment/.test(await alice.locator(".flash.bad").innerText().catch(() => "")));
+	expect("without a reason the agent refuses, in words", run(judged).status === "waiting");
 	await look(alice, "gate-refused");
 	quiet(alice, refused);
 
@@ -147,8 +149,8 @@ async function deciding(alice, talk) {
 	await alice.goto(`/${repo}/runs/${run(broken).number}`);
 	await look(alice, "run-failed");
 	await alice.locator("main a", { hasText: "Break (loudly)" }).first().click();
-	await alice.waitForLoadState();
-	expect("a job's page says why it failed", /exit(ed)?|code 3|status 3/i.test(await text(alice)));
+	await alice.waitForURL(/\/jobs\//);
+	expect("a job's page says why it failed", /exit code 3/.test(await text(alice)));
 	await look(alice, "job-failed");
 	quiet(alice);
 }
@@ -195,10 +197,12 @@ async function withoutScripts(id) {
 	expect("without JavaScript: reads the log", (await page.getByText(/line \d+ of twelve/).count()) === 12);
 	await page.goto(`/gates/${gateOf(id)}`);
 	await page.getByRole("button", { name: "Approve" }).click();
-	expect("without JavaScript: approves", /approved/i.test(await text(page)));
+	await until("the gate says it is approved", async () => /approved/i.test(await text(page)));
+	check("without JavaScript: approves");
 	await reaches(id, "success");
 	await page.locator("header summary").click();
 	await page.getByRole("button", { name: "Sign out" }).click();
+	await page.waitForURL(/\/sign-in/);
 	expect("signs out", !(await signedIn(page)) && page.url().includes("/sign-in"));
 	await page.goto("/");
 	expect("and is a stranger again", page.url().includes("/sign-in"));
