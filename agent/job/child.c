@@ -233,7 +233,8 @@ char **child_script(Job *job, const char *shell, const char *script, GError **er
 	random_bytes(random, sizeof random);
 	hex_write(random, sizeof random, hex);
 	g_autofree char *name = g_strdup_printf("%s.%s", hex, suffix);
-	if (!tree_write_file(job->runner_fd, name, script, strlen(script), 0755, job->owner, error))
+	if (!job_open_runner(job, error) ||
+	        !tree_write_file(job->runner_fd, name, script, strlen(script), 0755, job->owner, error))
 		return NULL;
 	g_autofree char *inside = g_strdup_printf("%s/%s", job->runner_inside, name);
 	g_auto(GStrv) words = NULL;

@@ -89,14 +89,21 @@ static PlaceNetwork network_of(const json_t *spec)
 }
 
 /* The place's folder in memory, or _temp on the disk: files that live for one step are not worth an inode there. */
-static bool open_runner_folder(Job *job, GError **error)
+bool job_open_runner(Job *job, GError **error)
 {
 	bool in_memory = job->place->runner_fd >= 0;
-	job->runner_fd = in_memory ? fd_duplicate(job->place->runner_fd, error)
-	                           : tree_make_folder(job->work_fd, "_temp", job->owner, error);
-	job->runner_inside = in_memory ? g_strdup(job->place->runner_inside)
-	                               : g_strconcat(job->place->work_inside, "/_temp", NULL);
-	return job->runner_fd >= 0;
+	if (in_memory && job->runner_fd >= 0)
+		return true;
+	int fd = in_memory ? fd_duplicate(job->place->runner_fd, error)
+	                   : tree_make_folder(job->work_fd, "_temp", job->owner, error);
+	if (fd < 0)
+		return false;
+	autofd_close(&job->runner_fd);
+	job->runner_fd = fd;
+	if (!job->runner_inside)
+		job->runner_inside = in_memory ? g_strdup(job->place->runner_inside)
+		                               : g_strconcat(job->place->work_inside, "/_temp", NULL);
+	return true;
 }
 
 static bool open_place(Job *job, GError **error)
@@ -134,7 +141,7 @@ static bool open_place(Job *job, GError **error)
 	umask(ours);
 	if (!opened)
 		return false;
-	if (!open_runner_folder(job, error))
+	if (!job_open_runner(job, error))
 		return false;
 	json_t *event = task_event(EVENT_ISOLATION);
 	json_set_string(event, "executor", name);

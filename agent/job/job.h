@@ -84,6 +84,8 @@ void job_run(Task *task, TaskEnd *end);
 int64_t job_deadline(const Job *job);
 /** The workspace as a descriptor, made when it is not there; -1 on error. */
 int job_open_workspace(Job *job, GError **error);
+/** Opens runner_fd, before each command anew where it is on the disk: a step may have removed or replaced it. */
+bool job_open_runner(Job *job, GError **error);
 /** The content store, D/objects; the caller's. */
 Objects *job_open_store(Job *job, GError **error);
 /** Writes a tree of the store into a new folder of the task's own, where no step can reach: a descriptor, or -1. */
