@@ -159,7 +159,8 @@ static json_t *changes_of(Daemon *daemon, int64_t run, const json_t *internal, c
 	const char *since = json_get_string(release, "sha", NULL);
 	const json_t *known = json_object_get(json_object_get(internal, "resolved"), "changes");
 	json_t *commits = since ? json_object_get(known, since) : NULL;
-	json_set(changes, "commits", commits ? json_incref(commits) : json_null());
+	bool same = since && g_strcmp0(since, json_get_string(json_object_get(internal, "run"), "sha", NULL)) == 0;
+	json_set(changes, "commits", commits ? json_incref(commits) : same ? json_array() : json_null());
 	json_set(changes, "data", release ? changed_data(json_object_get(release, "data"), data) : json_array());
 	g_autoptr(json_t) tracking = tracking_of_run(daemon->store, run, NULL);
 	const json_t *params = json_object_get(json_array_get(tracking, 0), "params");

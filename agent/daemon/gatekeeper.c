@@ -139,7 +139,7 @@ static bool check(const json_t *gate, const json_t *user, const json_t *verdict,
 	if (strcmp(what, "approve") == 0 && gate_needs_override(result) &&
 	        (!json_get_bool(verdict, "override", false) || trimmed[0] == '\0'))
 		return fail(error, ASSAY_ERROR_USER,
-		        "gate %" G_GINT64_FORMAT ": the evidence says '%s'; approving against it is an override and needs a comment (--override --comment \"…\")",
+		        "gate %" G_GINT64_FORMAT ": the evidence says '%s'; approving against it is an override and needs a reason",
 		        id, result);
 	return true;
 }

@@ -173,7 +173,8 @@ static json_t *environment_of(const Resolver *resolver, GError **error)
 	return json_pack("{s:s,s:s?}", "name", name, "url", address);
 }
 
-static bool timeout_of(const Resolver *resolver, json_int_t *out, GError **error)
+/* A whole number stays one; a fraction of a minute is kept as GitHub keeps it. */
+static bool timeout_of(const Resolver *resolver, json_t **out, GError **error)
 {
 	g_autoptr(json_t) value = evaluate(resolver, "timeout-minutes", error);
 	if (!value)
@@ -181,7 +182,8 @@ static bool timeout_of(const Resolver *resolver, json_int_t *out, GError **error
 	double minutes = json_is_null(value) ? TIMEOUT_MINUTES : expr_to_number(value);
 	if (!(minutes > 0))
 		return fail(error, ASSAY_ERROR_USER, "'timeout-minutes' is not a number above 0");
-	*out = (json_int_t)ceil(MIN(minutes, TIMEOUT_MINUTES_MAX));
+	minutes = MIN(minutes, TIMEOUT_MINUTES_MAX);
+	*out = minutes == floor(minutes) ? json_integer((json_int_t)minutes) : json_real(minutes);
 	return true;
 }
 
@@ -282,7 +284,7 @@ static char *unique_key(const char *group, const char *label, const json_t *befo
 static bool resolve_one(Resolver *resolver, const char *label, json_t *out, GError **error)
 {
 	bool go_on = false;
-	json_int_t minutes = 0;
+	g_autoptr(json_t) minutes = NULL;
 	g_autofree char *name = name_of(resolver, label, error);
 	g_autoptr(json_t) runs_on = name ? runs_on_of(resolver, error) : NULL;
 	g_autoptr(json_t) environment = runs_on ? environment_of(resolver, error) : NULL;
@@ -299,7 +301,7 @@ static bool resolve_one(Resolver *resolver, const char *label, json_t *out, GErr
 	json_t *matrix = json_object_get(resolver->contexts, "matrix");
 	g_autoptr(json_t) none = json_object();
 	json_array_append_new(out,
-	        json_pack("{s:s,s:s,s:s,s:b,s:O,s:O,s:O,s:O,s:I,s:b,s:O}", "key", key, "group", resolver->group, "name",
+	        json_pack("{s:s,s:s,s:s,s:b,s:O,s:O,s:O,s:O,s:O,s:b,s:O}", "key", key, "group", resolver->group, "name",
 	                name, "run", 1, "matrix", json_is_object(matrix) ? matrix : none, "strategy",
 	                json_object_get(resolver->contexts, "strategy"), "runs_on", runs_on, "environment", environment,
 	                "timeout_minutes", minutes, "continue_on_error", go_on, "concurrency", concurrency));

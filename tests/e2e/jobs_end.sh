@@ -23,10 +23,12 @@ expect "cancel always ends" "cancelled cancelled" "$(cause)"
 status=0; "$ASSAY" runs cancel "$run" 2>"$work/err" || status=$?
 expect "what has ended cannot be cancelled" 3 $status
 
-workflow < <(one $'echo begun\nsleep 600'); wait_status "$run" running
+marker=600.$$ # nobody else's
+workflow < <(one "echo begun
+sleep $marker"); wait_status "$run" running
 for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep -q begun && break; sleep 0.1; done
 worker=$(cat "$data"/jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid')
-children() { ps -eo pid=,args= | grep '[s]leep 600' | wc -l; }
+children() { ps -eo pid=,args= | grep -c "[s]leep $marker" || :; }
 kill -9 "$worker"
 wait_status "$run" failure 30
 expect "a killed worker is the agent's cause" "failure agent" "$(cause)"; check "$(message)"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The agent is killed and restarted while a job talks: the job goes on, and no line is missing or doubled.
 . "$(dirname "$0")/lib.sh"
-lines=${LINES_OF_LOG:-3000}
+lines=${LINES_OF_LOG:-9000}
 agent_start
 repo_new acme/talk
 mkdir -p "$clone/.github/workflows"
