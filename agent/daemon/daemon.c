@@ -20,7 +20,6 @@
 #include "agent/base/log.h"
 #include "agent/daemon/state.h"
 #include "agent/store/audit.h"
-#include "agent/store/gates.h"
 #include "agent/store/repos.h"
 #include "agent/store/runs.h"
 
@@ -163,6 +162,7 @@ static gboolean on_wake(gpointer data)
 	Daemon *daemon = data;
 	daemon->wake_source = 0;
 	intake_run(daemon);
+	turns_run(daemon);
 	dispatch_run(daemon);
 	return G_SOURCE_REMOVE;
 }
@@ -277,24 +277,6 @@ bool daemon_dispatch(Daemon *daemon, const char *repo, const json_t *request, co
 	return true;
 }
 
-/* Ends or signals one job of a run that is cancelled. */
-static bool cancel_job(Daemon *daemon, const json_t *job, const char *message, GError **error)
-{
-	int64_t id = json_get_int(job, "id", 0);
-	RunState state;
-	if (!run_state_parse(json_get_string(job, "status", NULL), &state) || run_state_is_end(state))
-		return true;
-	g_autoptr(Task) task = queue_of_job(daemon->store, id, error);
-	Active *active = task ? g_hash_table_lookup(daemon->active, &task->id) : NULL;
-	if (active && strcmp(task->kind, "job") == 0) {
-		follow_cancel(active);
-		return true;
-	}
-	if (task && !active && !queue_finish(daemon->store, task->id, error))
-		return false;
-	return runs_move_job(daemon->store, id, RUN_CANCELLED, CAUSE_CANCELLED, message, error);
-}
-
 bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **error)
 {
 	g_autoptr(json_t) found = runs_get(daemon->store, run, error);
@@ -307,23 +289,12 @@ bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **erro
 	g_autofree char *subject = g_strdup_printf("run %" G_GINT64_FORMAT, run);
 	if (!store_begin(daemon->store, error))
 		return false;
-	bool good = audit_add(daemon->store, actor, "run.cancel", subject, NULL, error);
-	g_autoptr(json_t) gates = good ? gates_waiting_of_run(daemon->store, run, error) : NULL;
-	good = good && gates;
-	size_t i;
-	json_t *item;
-	json_array_foreach(gates, i, item)
-		good = good && gates_decide(daemon->store, json_integer_value(item), "expired", message, error);
-	g_autoptr(json_t) jobs = good ? runs_jobs_brief(daemon->store, run, error) : NULL;
-	good = good && jobs;
-	json_array_foreach(jobs, i, item)
-		good = good && cancel_job(daemon, item, message, error);
-	good = good && runs_settle(daemon->store, run, NULL, error);
+	bool good = audit_add(daemon->store, actor, "run.cancel", subject, NULL, error) &&
+	            cancel_run(daemon, run, message, error);
 	if (!good) {
 		store_rollback(daemon->store);
 		return false;
 	}
-	daemon_touch(daemon, run);
 	if (!daemon_commit(daemon, error))
 		return false;
 	log_info("run cancelled", KV("run", run), KV("by", actor));

@@ -77,10 +77,11 @@ static bool add_invalid(Daemon *daemon, const Task *task, const json_t *event, G
 	return add_failed_run(daemon, task, path, path, message, error);
 }
 
-/* Nothing has to be asked about it: it runs, and no environment protects it. */
+/* Nothing has to be asked about it: it runs, no environment protects it, and it waits for no turn. */
 static bool is_plain(const json_t *resolved)
 {
-	return json_get_bool(resolved, "run", true) && !json_is_object(json_object_get(resolved, "environment"));
+	return json_get_bool(resolved, "run", true) && !json_is_object(json_object_get(resolved, "environment")) &&
+	       !turns_needed(resolved);
 }
 
 /* The run of a `run` event and the jobs that name its local number. */
@@ -111,15 +112,33 @@ static bool add_run(Daemon *daemon, const Task *task, const json_t *event, json_
 	}
 	log_info("run planned", KV("run", run), KV("jobs", jobs), KV("workflow", json_get_string(event, "workflow", "")));
 	daemon_touch(daemon, run);
+	bool goes = true;
+	if (!turns_ask_run(daemon, task->repo, run, json_get_bool(fields, "untrusted", false),
+	            json_object_get(event, "concurrency"), &goes, error))
+		return false;
 	const char *ref = json_get_string(fields, "ref", "");
 	if (g_strcmp0(json_get_string(fields, "event", NULL), "push") == 0 &&
 	        !gatekeeper_supersede(daemon, task->repo, ref, json_get_string(fields, "sha", ""), run, error))
 		return false;
-	for (guint i = 0; i < plain->len; i++)
+	for (guint i = 0; goes && i < plain->len; i++)
 		if (!queue_put(daemon->store, "job", task->repo, run, g_array_index(plain, int64_t, i), NULL, 0, NULL, error))
 			return false;
-	for (guint i = 0; i < ready->len; i++)
+	for (guint i = 0; goes && i < ready->len; i++)
 		if (!graph_ready(daemon, g_array_index(ready, int64_t, i), error))
+			return false;
+	return !goes || graph_advance(daemon, run, error);
+}
+
+bool graph_begin(Daemon *daemon, int64_t run, GError **error)
+{
+	g_autoptr(json_t) jobs = runs_jobs_brief(daemon->store, run, error);
+	if (!jobs)
+		return false;
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job)
+		if (json_get_bool(job, "resolved", false) && g_strcmp0(json_get_string(job, "status", NULL), "queued") == 0 &&
+		        !graph_ready(daemon, json_get_int(job, "id", 0), error))
 			return false;
 	return graph_advance(daemon, run, error);
 }
@@ -197,7 +216,7 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 	return graph_advance(daemon, task->run, error);
 }
 
-/* A resolved job: skipped, held at a gate, refused, or queued. */
+/* A resolved job: skipped, refused, told to wait for its turn, held at a gate, or queued. */
 bool graph_ready(Daemon *daemon, int64_t job, GError **error)
 {
 	g_autoptr(json_t) internal = runs_job_internal(daemon->store, job, error);
@@ -229,8 +248,15 @@ bool graph_ready(Daemon *daemon, int64_t job, GError **error)
 		g_autofree char *message = g_strdup_printf("a run from a fork may not use the environment '%s'", environment);
 		return runs_move_job(daemon->store, job, RUN_FAILURE, CAUSE_GATE, message, error);
 	}
+	bool goes = true;
+	if (!turns_ask_job(daemon, internal, &goes, error))
+		return false;
+	if (!goes)
+		return true;
 	if (rules && gate_is_held(rules))
 		return gatekeeper_open(daemon, job, environment, rules, error);
+	if (json_get_string(internal, "message", NULL) && !runs_move_job(daemon->store, job, RUN_QUEUED, NULL, NULL, error))
+		return false; /* it said what it waited for */
 	return queue_put(daemon->store, "job", json_get_int(run, "repo_id", 0), run_id, job, NULL, 0, NULL, error);
 }
 
@@ -330,15 +356,8 @@ static bool stop_siblings(Daemon *daemon, const json_t *failed, GError **error)
 		if (g_strcmp0(json_get_string(job, "group", NULL), group) != 0 ||
 		        !run_state_parse(json_get_string(job, "status", NULL), &state) || run_state_is_end(state))
 			continue;
-		g_autoptr(Task) task = queue_of_job(daemon->store, id, NULL);
-		Active *active = task ? g_hash_table_lookup(daemon->active, &task->id) : NULL;
-		if (active) {
-			follow_cancel(active);
-			continue;
-		}
-		if ((task && !queue_finish(daemon->store, task->id, error)) ||
-		        !runs_move_job(daemon->store, id, RUN_CANCELLED, CAUSE_CANCELLED,
-		                "another job of its matrix failed (fail-fast)", error))
+		if (id != json_get_int(failed, "id", 0) &&
+		        !cancel_job(daemon, job, "another job of its matrix failed (fail-fast)", error))
 			return false;
 	}
 	return true;
@@ -350,12 +369,15 @@ bool graph_end_job(Daemon *daemon, int64_t run, int64_t job, const char *status,
 	RunState state;
 	if (!run_state_parse(status, &state) || !run_state_is_end(state))
 		state = RUN_FAILURE;
+	g_autoptr(json_t) internal = NULL;
+	if ((state == RUN_FAILURE || state == RUN_CANCELLED) && !(internal = runs_job_internal(daemon->store, job, error)))
+		return false;
+	const char *told = json_get_string(internal, "message", NULL);
+	if (state == RUN_CANCELLED && told) /* who cancelled it said why; its worker only knows that */
+		message = told;
 	if (!runs_move_job(daemon->store, job, state, cause, message, error))
 		return false;
-	if (state == RUN_FAILURE) {
-		g_autoptr(json_t) internal = runs_job_internal(daemon->store, job, error);
-		if (!internal || !stop_siblings(daemon, internal, error))
-			return false;
-	}
+	if (state == RUN_FAILURE && !stop_siblings(daemon, internal, error))
+		return false;
 	return graph_advance(daemon, run, error);
 }

@@ -76,6 +76,24 @@ bool graph_ready(Daemon *daemon, int64_t job, GError **error);
 bool graph_end_job(Daemon *daemon, int64_t run, int64_t job, const char *status, const char *cause, const char *message,
         GError **error);
 
+/** A run whose turn has come: what can start starts. */
+bool graph_begin(Daemon *daemon, int64_t run, GError **error);
+
+/* turns.c: concurrency groups and max-parallel. */
+/** May it start now? If not it stands in line, and its jobs say what for. Inside the caller's transaction. */
+bool turns_ask_run(Daemon *daemon, int64_t repo, int64_t run, bool untrusted, const json_t *concurrency, bool *out,
+        GError **error);
+/** The same for a resolved job (runs_job_internal); it may have ended instead, with a reason. */
+bool turns_ask_job(Daemon *daemon, const json_t *internal, bool *out, GError **error);
+/** Does a resolved job have to ask at all? */
+bool turns_needed(const json_t *resolved);
+/** Starts what was called since. */
+void turns_run(Daemon *daemon);
+
+/* cancel.c: inside the caller's transaction; the message says why, also when a worker has to end first. */
+bool cancel_job(Daemon *daemon, const json_t *job, const char *message, GError **error);
+bool cancel_run(Daemon *daemon, int64_t run, const char *message, GError **error);
+
 /* asks.c: carries out one ask of a job; a false is an answer too, never a failure of the agent. */
 json_t *asks_answer(Daemon *daemon, const Task *task, const char *what, const json_t *with);
 

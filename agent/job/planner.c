@@ -196,7 +196,7 @@ static bool truth_of(const json_t *value, const char *key, bool fallback, bool *
 	       fail(error, ASSAY_ERROR_USER, "'%s' is true or false, not '%s'", key, text);
 }
 
-/** {"group","cancel_in_progress"} of a `concurrency` whose expressions are evaluated; null when there is none. */
+/** {"group","cancel_in_progress","queue"} of a `concurrency` whose expressions are evaluated; null when there is none. */
 static json_t *concurrency_of(const json_t *value, GError **error)
 {
 	const json_t *written = json_is_object(value) ? json_object_get(value, "group") : value;
@@ -211,7 +211,17 @@ static json_t *concurrency_of(const json_t *value, GError **error)
 		        CONCURRENCY_CHARACTERS_MAX);
 		return NULL;
 	}
-	return json_pack("{s:s,s:b}", "group", group, "cancel_in_progress", cancel);
+	g_autofree char *queue = expr_to_string(json_object_get(value, "queue"));
+	bool all = strcmp(queue, "max") == 0;
+	if (*queue && !all && strcmp(queue, "single") != 0) {
+		fail(error, ASSAY_ERROR_USER, "'queue' is 'single' or 'max', not '%s'", queue);
+		return NULL;
+	}
+	if (all && cancel) {
+		fail(error, ASSAY_ERROR_USER, "'queue: max' keeps all that wait; it goes not with 'cancel-in-progress: true'");
+		return NULL;
+	}
+	return json_pack("{s:s,s:b,s:s*}", "group", group, "cancel_in_progress", cancel, "queue", all ? "max" : NULL);
 }
 
 /* Strategy */

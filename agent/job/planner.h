@@ -36,7 +36,7 @@ json_t *planner_inputs(const Workflow *workflow, const json_t *given, GError **e
 /** `run-name` with its expressions evaluated, "" when there is none; the caller's. @contexts {"github","vars","inputs"} */
 char *planner_run_name(const Workflow *workflow, const json_t *contexts, GError **error);
 
-/** The workflow's own `concurrency`: {"group","cancel_in_progress"}, or null. @contexts {"github","vars","inputs"} */
+/** The workflow's own `concurrency`: {"group","cancel_in_progress","queue"}, or null. @contexts {"github","vars","inputs"} */
 json_t *planner_concurrency(const Workflow *workflow, const json_t *contexts, GError **error);
 
 /**

@@ -199,7 +199,8 @@ static char *make_title(const Planning *planning, const Workflow *workflow, cons
 	return g_utf8_make_valid(title, TITLE_BYTES_MAX);
 }
 
-static bool emit_run(Planning *planning, const Workflow *workflow, const json_t *contexts, json_t *jobs, GError **error)
+static bool emit_run(Planning *planning, const Workflow *workflow, const json_t *contexts, json_t *concurrency,
+        json_t *jobs, GError **error)
 {
 	const json_t *github = json_object_get(contexts, "github");
 	g_autofree char *title = make_title(planning, workflow, contexts);
@@ -212,6 +213,8 @@ static bool emit_run(Planning *planning, const Workflow *workflow, const json_t 
 	json_set_string(event, "sha", source_sha(planning->source));
 	json_set_string(event, "ref", json_get_string(github, "ref", NULL));
 	json_set(event, "github", json_deep_copy(github));
+	if (json_is_object(concurrency))
+		json_set(event, "concurrency", json_incref(concurrency));
 	if (!task_emit(planning->task, event, error))
 		return false;
 	size_t i;
@@ -242,11 +245,12 @@ static bool plan_workflow(Planning *planning, const Workflow *workflow, GError *
 	json_set(contexts, "inputs", json_incref(inputs));
 	const char *only = json_get_string(planning->task->spec, "job", NULL);
 	g_autoptr(json_t) jobs = planner_jobs(workflow, contexts, only, &why);
-	if (!jobs) {
+	g_autoptr(json_t) concurrency = jobs ? planner_concurrency(workflow, contexts, &why) : NULL;
+	if (!concurrency) {
 		emit_invalid_message(planning->task, workflow->path, why->message);
 		return true;
 	}
-	return emit_run(planning, workflow, contexts, jobs, error);
+	return emit_run(planning, workflow, contexts, concurrency, jobs, error);
 }
 
 static bool plan_file(Planning *planning, const char *path, bool chosen, GError **error)

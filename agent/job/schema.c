@@ -46,8 +46,9 @@ static const Shape permissions = {.scalars = SCALAR_WORD,
 
 /* Concurrency, defaults, environment of the workflow */
 
+static const Shape concurrency_queue = {.scalars = SCALAR_WORD, .words = LIST("single", "max")};
 static const Field concurrency_fields[] = {
-        {"group", &filled, true}, {"cancel-in-progress", &boolean, false}, END};
+        {"group", &filled, true}, {"cancel-in-progress", &boolean, false}, {"queue", &concurrency_queue, false}, END};
 static const Shape workflow_concurrency = {.scalars = SCALAR_STRING,
         .mapping = true,
         .fields = concurrency_fields,

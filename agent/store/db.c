@@ -24,6 +24,7 @@
 #define CEPH_MAGIC 0x00C36400U
 
 extern const unsigned char embed_schema_0001_first_sql[];
+extern const unsigned char embed_schema_0002_turns_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
 	const unsigned char *text; /* ends with a NUL */
 } migrations[] = {
         {"0001_first.sql", embed_schema_0001_first_sql},
+        {"0002_turns.sql", embed_schema_0002_turns_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)

@@ -9,6 +9,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/store/sql.h"
+#include "agent/store/turns.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -220,9 +221,10 @@ bool runs_move_job(Store *store, int64_t job, RunState state, const char *cause,
 	else if (state == RUN_QUEUED || state == RUN_WAITING)
 		started = 0; /* its worker never began: it starts anew */
 	return sql_run(store, QUERY_JOB_MOVE,
-	        VALUES(INT(job), TEXT(run_state_name(state)), TEXT(cause), TEXT(message), ID(started),
-	                ID(run_state_is_end(state) ? now_us() : 0)),
-	        error);
+	               VALUES(INT(job), TEXT(run_state_name(state)), TEXT(cause), TEXT(message), ID(started),
+	                       ID(run_state_is_end(state) ? now_us() : 0)),
+	               error) &&
+	       (!run_state_is_end(state) || turns_leave(store, 0, job, error));
 }
 
 /* What the jobs of a run say together. */
@@ -289,9 +291,10 @@ static bool move_run(Store *store, int64_t run, RunState state, const char *caus
         int64_t started_us, GError **error)
 {
 	return sql_run(store, QUERY_RUN_MOVE,
-	        VALUES(INT(run), TEXT(run_state_name(state)), TEXT(cause), TEXT(message), ID(started_us),
-	                ID(run_state_is_end(state) ? now_us() : 0)),
-	        error);
+	               VALUES(INT(run), TEXT(run_state_name(state)), TEXT(cause), TEXT(message), ID(started_us),
+	                       ID(run_state_is_end(state) ? now_us() : 0)),
+	               error) &&
+	       (!run_state_is_end(state) || turns_leave(store, run, 0, error));
 }
 
 bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error)

@@ -296,6 +296,27 @@ static void workflow_keys_are_evaluated(void)
 	g_assert_false(json_get_bool(concurrency, "cancel_in_progress", true));
 }
 
+/* The `concurrency` of a workflow as text; the caller's. */
+static char *concurrency_text(const char *written, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("on: push\nconcurrency: %s\njobs: {a: {runs-on: x, steps: [{run: y}]}}\n", written);
+	g_autoptr(Workflow) workflow = read_workflow(text);
+	g_autoptr(json_t) contexts = parse(CONTEXTS);
+	g_autoptr(json_t) concurrency = planner_concurrency(workflow, contexts, error);
+	return concurrency ? json_text(concurrency) : NULL;
+}
+
+static void a_queue_keeps_all_or_the_newest(void)
+{
+	g_autofree char *all = concurrency_text("{group: g, queue: max}", NULL);
+	g_assert_cmpstr(all, ==, "{\"cancel_in_progress\":false,\"group\":\"g\",\"queue\":\"max\"}");
+	g_autofree char *newest = concurrency_text("{group: g, queue: single, cancel-in-progress: true}", NULL);
+	g_assert_cmpstr(newest, ==, "{\"cancel_in_progress\":true,\"group\":\"g\"}");
+	g_autoptr(GError) error = NULL;
+	g_assert_null(concurrency_text("{group: g, queue: max, cancel-in-progress: true}", &error));
+	g_assert_nonnull(strstr(error->message, "queue: max"));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -310,5 +331,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/planner/what_cannot_run_is_refused_with_its_place", what_cannot_run_is_refused_with_its_place);
 	g_test_add_func("/planner/inputs_have_kinds_and_defaults", inputs_have_kinds_and_defaults);
 	g_test_add_func("/planner/workflow_keys_are_evaluated", workflow_keys_are_evaluated);
+	g_test_add_func("/planner/a_queue_keeps_all_or_the_newest", a_queue_keeps_all_or_the_newest);
 	return g_test_run();
 }
