@@ -13,6 +13,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
@@ -102,7 +105,11 @@ static G_NORETURN void live(int socket_fd, int gate, const char *folder, int sec
 	close(gate);
 	close(socket_fd);
 	setsid();
-	_exit(task_main(folder, secrets_fd));
+	int status = task_main(folder, secrets_fd);
+#ifdef __SANITIZE_ADDRESS__
+	__lsan_do_leak_check(); /* what exit() would do */
+#endif
+	_exit(status);
 }
 
 static void serve(int socket_fd, const char *text, size_t len, int secrets_fd)

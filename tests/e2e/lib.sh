@@ -26,6 +26,12 @@ cleanup() {
 	[ -z "$agent_pid" ] || kill "$agent_pid" 2>/dev/null || :
 	for pid in $pids; do grep -aq assay-worker "/proc/$pid/cmdline" 2>/dev/null && kill -9 "$pid" 2>/dev/null || :; done
 	[ -z "$agent_pid" ] || wait "$agent_pid" 2>/dev/null || :
+	# a sanitized agent or worker tells of errors in the log, of leaks at its end
+	if grep -qE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$work/log" 2>/dev/null; then
+		echo "FAILED: a sanitizer found an error"
+		grep -E -A40 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$work/log" | head -200
+		status=1
+	fi
 	if [ -n "${KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
 	[ $status -ne 0 ] || echo "ok: $checks checks"
 	exit $status
