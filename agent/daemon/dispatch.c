@@ -321,7 +321,7 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 {
 	g_autoptr(Task) task = taken;
 	g_autoptr(GError) why = NULL;
-	json_t *secrets = NULL;
+	g_autoptr(json_t) secrets = NULL;
 	g_autoptr(json_t) description = describe(daemon, task, &secrets, &why);
 	g_autofree char *text = NULL;
 	Start start = {.secrets_fd = -1};

@@ -3,6 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 lines=${LINES_OF_LOG:-9000}
 agent_start
+nap=8$port # before its last lines the job waits until the story is through with the agent
 repo_new acme/talk
 mkdir -p "$clone/.github/workflows"
 cat >"$clone/.github/workflows/talk.yml" <<YML
@@ -20,6 +21,7 @@ jobs:
             i=\$((i + 1))
             echo "line \$i"
             [ \$((i % 100)) -ne 0 ] || sleep 0.1
+            [ \$i -ne $((lines - 100)) ] || sleep $nap || :
           done
           echo "said=\$i" >>"\$GITHUB_OUTPUT"
   heard:
@@ -39,6 +41,14 @@ for kind in kill kill stop kill; do
 	agent_start
 	check "agent back after $kind"
 done
+napping=
+for _ in $(seq 600); do
+	napping=$(ps -eo pid=,args= | sed -n "s/^ *\([0-9]*\) sleep $nap\$/\1/p")
+	[ -z "$napping" ] || break
+	sleep 0.1
+done
+[ -n "$napping" ] || die "the job does not come to its last lines"
+kill "$napping"
 wait_status "$run" success
 seq "$lines" | sed 's/^/line /' >"$work/wanted"
 "$ASSAY" runs log "$run" --job talk | sed -n 's/^[^ ]* \(line [0-9]*\)$/\1/p' >"$work/got"
@@ -49,7 +59,7 @@ check "outputs arrived"
 expect "each job ran once" "1 1" "$(run_json "$run" | jq -r '[.jobs[].attempt] | join(" ")')"
 
 # A delivery that was answered is there after kill -9, and runs.
-echo again >"$clone/again"; commit again
+sed -i "s/sleep $nap/true/" "$clone/.github/workflows/talk.yml"; commit again
 delivery=$(push)
 agent_kill
 agent_start

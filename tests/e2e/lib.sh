@@ -37,6 +37,7 @@ cleanup() {
 	exit $status
 }
 trap cleanup EXIT
+trap 'exit 143' TERM INT
 
 check() { checks=$((checks + 1)); echo "  - $*"; }
 die() { echo "FAILED: $*"; exit 1; }

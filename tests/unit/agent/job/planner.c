@@ -191,6 +191,10 @@ static void resolved_jobs_have_every_key(void)
 	        "\"environment\":{\"name\":\"big\",\"url\":\"${{ steps.x.outputs.u }}\"},\"group\":\"d\",\"key\":\"d\",\"matrix\":"
 	        "{},\"name\":\"d\",\"run\":true,\"runs_on\":[\"a\",\"big\",\"gpu\"],\"strategy\":{\"fail-fast\":true,\"job-index\":0,"
 	        "\"job-total\":1,\"max-parallel\":1},\"timeout_minutes\":5}");
+	g_autoptr(Workflow) brief = read_jobs("  b:\n    runs-on: x\n    timeout-minutes: 0.5\n" STEPS);
+	g_autoptr(json_t) half = plan(brief, CONTEXTS, NULL, NULL);
+	const json_t *resolved = json_object_get(json_array_get(half, 0), "resolved");
+	g_assert_cmpfloat(json_get_real(resolved, "timeout_minutes", 0), ==, 0.5);
 	refuse_plan("  t:\n    runs-on: '${{ vars.NONE }}'\n" STEPS, "'runs-on'");
 	refuse_plan("  t:\n    runs-on: x\n    timeout-minutes: '${{ vars.POOL }}'\n" STEPS, "'timeout-minutes'");
 }
