@@ -24,6 +24,8 @@
 #include "agent/store/runs.h"
 
 #define KEY_BYTES 32
+#define TURN_LATEST_MS 50
+#define DELIVERIES_A_TURN 16
 
 typedef struct Subscriber {
 	unsigned id;
@@ -122,8 +124,8 @@ void daemon_free(Daemon *daemon)
 		return;
 	daemon->stopping = true;
 	folders_forget(daemon);
-	if (daemon->wake_source)
-		g_source_remove(daemon->wake_source);
+	g_clear_handle_id(&daemon->wake_source, g_source_remove);
+	g_clear_handle_id(&daemon->late_source, g_source_remove);
 	if (daemon->expiry_source)
 		g_source_remove(daemon->expiry_source);
 	g_hash_table_unref(daemon->active);
@@ -157,20 +159,43 @@ const char *daemon_url(const Daemon *daemon)
 	return daemon->url ? daemon->url : "";
 }
 
+/*
+ * One turn: a few deliveries, then the queue. It comes after what is waiting on sockets, so that a burst of webhooks is
+ * stored and answered first; but not later than TURN_LATEST_MS after it was asked for.
+ */
+static void turn(Daemon *daemon)
+{
+	g_clear_handle_id(&daemon->wake_source, g_source_remove);
+	g_clear_handle_id(&daemon->late_source, g_source_remove);
+	bool more = intake_run(daemon, DELIVERIES_A_TURN);
+	dispatch_run(daemon);
+	if (more)
+		daemon_wake(daemon);
+}
+
 static gboolean on_wake(gpointer data)
 {
 	Daemon *daemon = data;
 	daemon->wake_source = 0;
-	intake_run(daemon);
-	turns_run(daemon);
-	dispatch_run(daemon);
+	turn(daemon);
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_late(gpointer data)
+{
+	Daemon *daemon = data;
+	daemon->late_source = 0;
+	turn(daemon);
 	return G_SOURCE_REMOVE;
 }
 
 void daemon_wake(Daemon *daemon)
 {
-	if (!daemon->wake_source && !daemon->stopping)
-		daemon->wake_source = g_idle_add_full(G_PRIORITY_DEFAULT, on_wake, daemon, NULL);
+	if (daemon->wake_source || daemon->stopping)
+		return;
+	daemon->wake_source = g_idle_add_full(G_PRIORITY_DEFAULT_IDLE, on_wake, daemon, NULL);
+	if (!daemon->late_source)
+		daemon->late_source = g_timeout_add(TURN_LATEST_MS, on_late, daemon);
 }
 
 void daemon_touch(Daemon *daemon, int64_t run)

@@ -80,18 +80,20 @@ static bool take_in(Daemon *daemon, const json_t *delivery, GError **error)
 	return deliveries_done(daemon->store, json_get_int(delivery, "id", 0), outcome, message, error);
 }
 
-void intake_run(Daemon *daemon)
+bool intake_run(Daemon *daemon, int most)
 {
 	g_autoptr(GError) error = NULL;
 	bool open = false;
 	bool good = true;
-	while (good) {
+	int taken = 0;
+	while (good && taken < most) {
 		g_autoptr(json_t) delivery = deliveries_next(daemon->store, &error);
 		if (!delivery)
 			break;
 		if (!open)
 			good = open = store_begin(daemon->store, &error);
 		good = good && take_in(daemon, delivery, &error);
+		taken++;
 	}
 	if (open && (!good || error))
 		store_rollback(daemon->store);
@@ -99,4 +101,5 @@ void intake_run(Daemon *daemon)
 		good = daemon_commit(daemon, &error);
 	if (error)
 		log_error("deliveries wait: the store refuses to take them in", KV("why", error->message));
+	return good && taken == most;
 }

@@ -30,6 +30,7 @@ struct Daemon {
 	int jobs_running;
 	int jobs_max;
 	guint wake_source;
+	guint late_source;    /* a turn that higher work must not put off any longer */
 	guint expiry_source;
 	bool stopping;
 	guint spares;         /* folders of ended tasks kept for the next ones */
@@ -46,7 +47,8 @@ bool daemon_commit(Daemon *daemon, GError **error);
 char *daemon_task_folder(const Daemon *daemon, int64_t task);
 
 /* intake.c: stored deliveries become plan tasks. */
-void intake_run(Daemon *daemon);
+/** At most `most` of them; true when more wait. */
+bool intake_run(Daemon *daemon, int most);
 
 /* folders.c: D/jobs/<task>. */
 bool folders_make(Daemon *daemon, const char *folder, const json_t *description, GError **error);
