@@ -8,7 +8,7 @@ zygote=$(ps -eo pid=,ppid=,args= | awk -v p="$agent_pid" '$2 == p && /zygote/ {p
 [ -n "$zygote" ] || die "no waiting worker"
 agent_kb=$(pss "$agent_pid"); zygote_kb=$(pss "$zygote")
 echo "idle PSS: agent $agent_kb kB, waiting worker $zygote_kb kB, together $((agent_kb + zygote_kb)) kB"
-if ! ldd "$ASSAY" | grep -q libasan; then
+if [[ $(ldd "$ASSAY") != *libasan* ]]; then
 	[ "$agent_kb" -le 9216 ] || die "the agent idles at $agent_kb kB, over 9 MB"
 	[ $((agent_kb + zygote_kb)) -le 14336 ] || die "together they idle over 14 MB"
 	check "under 9 MB, and 14 MB with the waiting worker"

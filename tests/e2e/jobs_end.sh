@@ -16,7 +16,7 @@ expect "signal" "failure signal" "$(cause)"; check "$(message)"
 workflow < <(one 'echo waiting; sleep 600' '    timeout-minutes: 0.03'); wait_status "$run" failure 60
 expect "timeout" "failure timeout" "$(cause)"; check "$(message)"
 workflow < <(one $'trap "" TERM INT\necho deaf\nwhile :; do sleep 1; done'); wait_status "$run" running
-for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep -q deaf && break; sleep 0.1; done
+for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep >/dev/null deaf && break; sleep 0.1; done
 "$ASSAY" runs cancel "$run"
 wait_status "$run" cancelled 60
 expect "cancel always ends" "cancelled cancelled" "$(cause)"
@@ -26,8 +26,10 @@ expect "what has ended cannot be cancelled" 3 $status
 marker=600.$$ # nobody else's
 workflow < <(one "echo begun
 sleep $marker"); wait_status "$run" running
-for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep -q begun && break; sleep 0.1; done
-worker=$(cat "$data"/jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid')
+for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep >/dev/null begun && break; sleep 0.1; done
+worker=$(for events in "$data"/jobs/*/events.jsonl; do # not one that has ended and is about to be swept up
+	jq -rs 'if any(.type == "end") then empty else .[] | select(.type == "begin").pid end' "$events"
+done)
 children() { ps -eo pid=,args= | grep -c "[s]leep $marker" || :; }
 kill -9 "$worker"
 wait_status "$run" failure 30

@@ -54,7 +54,7 @@ seq "$lines" | sed 's/^/line /' >"$work/wanted"
 "$ASSAY" runs log "$run" --job talk | sed -n 's/^[^ ]* \(line [0-9]*\)$/\1/p' >"$work/got"
 cmp "$work/wanted" "$work/got" || die "the log differs: $(diff "$work/wanted" "$work/got" | head -3)"
 check "$lines lines, none missing, none doubled"
-"$ASSAY" runs log "$run" --job heard | grep -q "heard $lines" || die "the output was lost"
+"$ASSAY" runs log "$run" --job heard | grep >/dev/null "heard $lines" || die "the output was lost"
 check "outputs arrived"
 expect "each job ran once" "1 1" "$(run_json "$run" | jq -r '[.jobs[].attempt] | join(" ")')"
 

@@ -42,10 +42,10 @@ for program in "$root/usr/bin/assay" "$root/usr/libexec/assay/assay-worker"; do
 		! strings -a "$program" | grep -F "$folder/" || die "$name knows the folder it was built in"
 	done
 	check "$name does not know where it was built"
-	file "$program" | grep -q 'pie executable.*stripped' || die "$name is not a stripped PIE: $(file "$program")"
-	readelf -d "$program" | grep -q BIND_NOW || die "$name is not bound at its start"
+	file "$program" | grep >/dev/null 'pie executable.*stripped' || die "$name is not a stripped PIE: $(file "$program")"
+	readelf -d "$program" | grep >/dev/null BIND_NOW || die "$name is not bound at its start"
 	! readelf -d "$program" | grep -E 'R(UN)?PATH' || die "$name has a path of libraries"
-	readelf -lW "$program" | grep GNU_STACK | grep -q ' RW ' || die "$name has an executable stack"
+	readelf -lW "$program" | grep GNU_STACK | grep >/dev/null ' RW ' || die "$name has an executable stack"
 	check "$name is stripped, a PIE, bound at its start, without an executable stack"
 done
 
@@ -89,7 +89,7 @@ for page in "$root"/usr/share/man/man?/*; do
 	lexgrog "$page" >/dev/null || die "$(basename "$page") has no NAME that apropos can find"
 	! grep -q '@[A-Z_]*@' "$page" || die "$(basename "$page") has an unfilled place"
 done
-LC_ALL=C.UTF-8 man -E UTF-8 -l "$root/usr/share/man/man1/assay.1" 2>/dev/null | grep -q 'assay gate approve' || die "assay(1) does not list the commands"
+LC_ALL=C.UTF-8 man -E UTF-8 -l "$root/usr/share/man/man1/assay.1" 2>/dev/null | grep >/dev/null 'assay gate approve' || die "assay(1) does not list the commands"
 check "assay(1) lists the commands"
 complete_words() { # WORDS…: what bash offers for the last
 	PATH=$root/usr/bin:$PATH bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _assay; echo "${COMPREPLY[*]}"' \
