@@ -28,7 +28,7 @@ workflow < <(one "echo begun
 sleep $marker"); wait_status "$run" running
 for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep >/dev/null begun && break; sleep 0.1; done
 worker=$(for events in "$data"/jobs/*/events.jsonl; do # not one that has ended and is about to be swept up
-	jq -rs 'if any(.type == "end") then empty else .[] | select(.type == "begin").pid end' "$events"
+	jq -rs 'if any(.type == "end") then empty else .[] | select(.type == "begin").pid end' "$events" 2>/dev/null || :
 done)
 children() { ps -eo pid=,args= | grep -c "[s]leep $marker" || :; }
 kill -9 "$worker"
