@@ -98,7 +98,7 @@ static int decide(int argc, char **argv, const char *verdict)
 	gboolean override = FALSE, as_json = FALSE;
 	const GOptionEntry options[] = {
 	        {"comment", 0, 0, G_OPTION_ARG_STRING, &comment, "kept with the verdict", "TEXT"},
-	        {"override", 0, 0, G_OPTION_ARG_NONE, &override, "approve against evidence that does not pass; needs a comment", NULL},
+	        {"override", 0, 0, G_OPTION_ARG_NONE, &override, "approve against evidence that does not pass; needs a reason as --comment", NULL},
 	        {"evidence", 0, 0, G_OPTION_ARG_STRING, &digest, "only if the gate still holds this evidence (digest of 'gate show')", "DIGEST"},
 	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL},
 	        {0},

@@ -160,7 +160,7 @@ const char *daemon_url(const Daemon *daemon)
 }
 
 /*
- * One turn: a few deliveries, then the queue. It comes after what is waiting on sockets, so that a burst of webhooks is
+ * One turn: a few deliveries, who was called in a concurrency group, then the queue. It comes after what is waiting on sockets, so that a burst of webhooks is
  * stored and answered first; but not later than TURN_LATEST_MS after it was asked for.
  */
 static void turn(Daemon *daemon)
@@ -168,6 +168,7 @@ static void turn(Daemon *daemon)
 	g_clear_handle_id(&daemon->wake_source, g_source_remove);
 	g_clear_handle_id(&daemon->late_source, g_source_remove);
 	bool more = intake_run(daemon, DELIVERIES_A_TURN);
+	turns_run(daemon);
 	dispatch_run(daemon);
 	if (more)
 		daemon_wake(daemon);

@@ -104,7 +104,7 @@ async function deciding(alice, talk) {
 	expect("the browser asks for the reason", (await alice.locator("textarea:invalid").count()) === 1 && run(judged).status === "waiting");
 	await alice.evaluate(() => { document.querySelector("form[action*=verdict]").noValidate = true; });
 	await alice.locator("button[value=approve]").click();
-	await until("the refusal is told", async () => /needs a comment/.test(await alice.locator(".flash.bad").innerText().catch(() => "")));
+	await until("the refusal is told", async () => /needs a reason/.test(await alice.locator(".flash.bad").innerText().catch(() => "")));
 	expect("without a reason the agent refuses, in words", run(judged).status === "waiting");
 	await look(alice, "gate-refused");
 	quiet(alice, refused);
