@@ -77,6 +77,7 @@ jobs:
   break:
     name: Break (${{ matrix.how }})
     strategy:
+      fail-fast: false
       matrix: {how: [loudly, quietly]}
     runs-on: any
     steps:
