@@ -255,6 +255,41 @@ static bool executors_allowed(Reading *r, const YamlNode *v)
 	return good;
 }
 
+/* A list of texts; an empty one is allowed. */
+static bool read_texts(Reading *r, const YamlNode *v, const char *what, char ***out)
+{
+	if (v->kind != YAML_SEQUENCE)
+		return complain(r, v, what);
+	g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+	for (size_t i = 0; i < v->items_len; i++) {
+		if (v->items[i]->kind != YAML_STRING || v->items[i]->len == 0)
+			return complain(r, v->items[i], what);
+		g_ptr_array_add(texts, g_strdup(v->items[i]->text));
+	}
+	g_ptr_array_add(texts, NULL);
+	g_strfreev(*out);
+	*out = (char **)g_ptr_array_steal(texts, NULL);
+	return true;
+}
+
+static bool actions_sources(Reading *r, const YamlNode *v)
+{
+	static const char *const what = "a list of addresses with {repo} in them is expected here, such as "
+	                                "[https://github.com/{repo}.git]";
+	if (!read_texts(r, v, what, &r->config->action_sources))
+		return false;
+	for (size_t i = 0; i < v->items_len; i++)
+		if (!strstr(v->items[i]->text, "{repo}"))
+			return complain(r, v->items[i], what);
+	return true;
+}
+
+static bool actions_fetch(Reading *r, const YamlNode *v)
+{
+	return read_texts(r, v, "a list of built-in actions is expected here, such as [actions/upload-artifact]",
+	        &r->config->action_fetch);
+}
+
 static const struct {
 	const char *section; /* NULL: at the top */
 	const char *key;
@@ -277,6 +312,8 @@ static const struct {
         {"sandbox", "network", sandbox_network},
         {"sandbox", "uid", sandbox_uid},
         {"sandbox", "mounts", sandbox_mounts},
+        {"actions", "sources", actions_sources},
+        {"actions", "fetch", actions_fetch},
 };
 
 static bool is_section(const char *name)
@@ -333,6 +370,8 @@ static Config *config_defaults(void)
 	config->executor_default = g_strdup("sandbox");
 	config->job_uid = 64001;
 	config->job_gid = 64001;
+	config->action_sources = g_strsplit("https://github.com/{repo}.git", ",", 0);
+	config->action_fetch = g_new0(char *, 1);
 	config->log_level = g_strdup("info");
 	return config;
 }
@@ -373,6 +412,8 @@ void config_free(Config *config)
 	g_free(config->network);
 	g_strfreev(config->executors_allowed);
 	g_free(config->executor_default);
+	g_strfreev(config->action_sources);
+	g_strfreev(config->action_fetch);
 	g_free(config->log_level);
 	g_free(config);
 }

@@ -29,6 +29,8 @@ typedef struct Config {
 	gid_t job_gid;
 	PlaceMount *mounts;    /* sandbox.mounts */
 	size_t mounts_len;
+	char **action_sources; /* actions.sources: patterns with {repo}, in order; none: no actions from elsewhere */
+	char **action_fetch;   /* actions.fetch: built-in actions that are fetched instead */
 	char *log_level;
 } Config;
 

@@ -25,6 +25,7 @@
 
 #define SHORT_TASK_US (10LL * 60 * G_USEC_PER_SEC) /* plan and resolve, a slow fetch included */
 #define DEADLINE_SLACK_US (60LL * G_USEC_PER_SEC)  /* the worker ends a job by itself; this is for one that cannot */
+#define KNOWN_REPOS_MAX 500                        /* of which a task is told, as sources of actions */
 #define GRACE_US (10LL * G_USEC_PER_SEC)
 
 static json_t *repo_object(Daemon *daemon, int64_t repo, GError **error)
@@ -84,6 +85,29 @@ static json_t *mounts_array(const Config *config)
 		json_array_append_new(mounts, mount);
 	}
 	return mounts;
+}
+
+/* Where actions of other repositories come from. Strangers' runs are not told what other repos there are here. */
+static json_t *actions_object(Daemon *daemon, bool untrusted)
+{
+	json_t *object = json_object();
+	json_t *sources = json_array();
+	json_t *fetch = json_array();
+	for (char **one = daemon->config->action_sources; *one; one++)
+		json_array_append_new(sources, json_string(*one));
+	for (char **one = daemon->config->action_fetch; *one; one++)
+		json_array_append_new(fetch, json_string(*one));
+	json_set(object, "sources", sources);
+	json_set(object, "fetch", fetch);
+	g_autoptr(json_t) page = untrusted || daemon->local ? NULL : repos_list(daemon->store, NULL, KNOWN_REPOS_MAX, NULL);
+	const json_t *list = json_object_get(page, "repos");
+	json_t *known = json_object();
+	size_t i;
+	json_t *repo;
+	json_array_foreach(list, i, repo)
+		json_set_string(known, json_get_string(repo, "name", ""), json_get_string(repo, "url", ""));
+	json_set(object, "repos", known);
+	return object;
 }
 
 /* result and outputs of every group that a job needs, from the jobs of its run */
@@ -207,6 +231,7 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	json_set(object, "mounts", mounts_array(config));
 	json_set_string(object, "server_url", daemon_url(daemon));
 	json_set_bool(object, "untrusted", is_untrusted(internal));
+	json_set(object, "actions", actions_object(daemon, is_untrusted(internal)));
 	if (daemon->local) {
 		*out_secrets = json_deep_copy(json_object_get(daemon->local, "secrets"));
 		if (!*out_secrets)
@@ -236,6 +261,8 @@ static json_t *describe(Daemon *daemon, const Task *task, json_t **out_secrets, 
 	*out_secrets = NULL;
 	if (strcmp(task->kind, "plan") == 0) {
 		json_object_update(object, task->input);
+		bool untrusted = json_get_bool(json_object_get(task->input, "event"), "untrusted", false);
+		json_set(object, "actions", actions_object(daemon, untrusted));
 		g_autoptr(json_t) vars = vars_object(daemon, task->repo, NULL, error);
 		if (!vars)
 			return NULL;

@@ -240,13 +240,6 @@ static bool write_file(Checkout *checkout, const git_tree_entry *entry, int fold
 	return fd >= 0 && write_blob(checkout, blob, path, fd, error);
 }
 
-/* A name that could lead elsewhere, or into .git, is in no honest tree; libgit2 checks when it writes, not when it reads. */
-static bool is_safe_name(const char *name)
-{
-	return name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	       g_ascii_strcasecmp(name, ".git") != 0;
-}
-
 static bool write_tree(Checkout *checkout, const git_tree *tree, int folder_fd, const char *prefix, int depth,
         GError **error)
 {
@@ -258,7 +251,7 @@ static bool write_tree(Checkout *checkout, const git_tree *tree, int folder_fd, 
 		const git_tree_entry *entry = git_tree_entry_byindex(tree, i);
 		const char *name = git_tree_entry_name(entry);
 		g_autofree char *path = g_strconcat(prefix, name, NULL);
-		if (!is_safe_name(name))
+		if (!git_name_is_safe(name))
 			return fail(error, ASSAY_ERROR_USER, "%s: the commit has a name that git does not allow", path);
 		git_object_t type = git_tree_entry_type(entry);
 		if (type == GIT_OBJECT_BLOB) {

@@ -2,6 +2,8 @@
 /* libgit2's start and its errors. */
 #include "agent/job/git.h"
 
+#include <string.h>
+
 #include "agent/base/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -49,4 +51,10 @@ bool git_fail(GError **error, int code, const char *format, ...)
 	va_end(args);
 	const git_error *last = git_error_last();
 	return fail(error, code_of(code), "%s: %s", what, last && last->message ? last->message : "git failed");
+}
+
+bool git_name_is_safe(const char *name)
+{
+	return name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+	       g_ascii_strcasecmp(name, ".git") != 0;
 }

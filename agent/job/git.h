@@ -24,3 +24,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_config, git_config_free)
 void git_begin(void);
 /** Sets an error from libgit2's last one: "what: why". ENOTFOUND is ABSENT, AUTH and CERTIFICATE are DENIED. */
 bool git_fail(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/** A name that stays in its folder and is not .git: libgit2 checks that when it writes a tree, not when it reads one. */
+bool git_name_is_safe(const char *name);

@@ -19,8 +19,17 @@
 
 #define CREDENTIAL_TRIES 3
 
+/* One mirror and whence it comes. */
+typedef struct MirrorPlace {
+	const char *path;
+	const char *url;
+	const char *default_branch;
+	bool own; /* the task's repo, whose credentials the task has */
+} MirrorPlace;
+
 typedef struct Fetch {
 	Task *task;
+	bool own;
 	int tries;
 } Fetch;
 
@@ -29,7 +38,7 @@ static int give_credential(git_credential **out, const char *url, const char *us
 	Fetch *fetch = data;
 	const json_t *repo = task_repo(fetch->task);
 	(void)url;
-	if (fetch->tries++ >= CREDENTIAL_TRIES)
+	if (!fetch->own || fetch->tries++ >= CREDENTIAL_TRIES)
 		return GIT_EAUTH;
 	const char *name = json_get_string(repo, "user", user ? user : "git");
 	if ((allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT) && fetch->task->token)
@@ -58,16 +67,16 @@ static void add_spec(GPtrArray *specs, const char *name)
 	g_ptr_array_add(specs, g_strdup_printf("+%s:%s", name, name));
 }
 
-static bool fetch_all(Task *task, git_repository *repo, const char *ref, GError **error)
+static bool fetch_all(Task *task, const MirrorPlace *place, git_repository *repo, const char *ref, GError **error)
 {
-	const char *url = json_get_string(task_repo(task), "url", NULL);
+	const char *url = place->url;
 	if (!url)
 		return fail(error, ASSAY_ERROR_USER, "job.json: the repo has no url");
 	g_autoptr(git_remote) remote = NULL;
 	int code = git_remote_create_anonymous(&remote, repo, url);
 	if (code < 0)
 		return git_fail(error, code, "cannot use %s", url);
-	Fetch fetch = {.task = task};
+	Fetch fetch = {.task = task, .own = place->own};
 	git_fetch_options options;
 	git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
 	options.callbacks.credentials = give_credential;
@@ -113,12 +122,12 @@ static bool peel(git_repository *repo, const git_oid *id, git_oid *out)
 }
 
 /* Looks for the commit in what the mirror has. */
-static bool find(Task *task, git_repository *repo, MirrorWish wish, git_oid *out_id, char **out_ref)
+static bool find(const MirrorPlace *place, git_repository *repo, MirrorWish wish, git_oid *out_id, char **out_ref)
 {
 	git_oid id;
 	if (wish.sha)
 		return git_oid_fromstr(&id, wish.sha) == 0 && peel(repo, &id, out_id);
-	const char *name = wish.ref ? wish.ref : json_get_string(task_repo(task), "default_branch", NULL);
+	const char *name = wish.ref ? wish.ref : place->default_branch;
 	g_autoptr(git_reference) ref = NULL;
 	int code = name ? git_reference_dwim(&ref, repo, name) : git_repository_head(&ref, repo);
 	if (code < 0 || git_reference_name_to_id(&id, repo, git_reference_name(ref)) < 0 || !peel(repo, &id, out_id))
@@ -147,38 +156,59 @@ static int lock(const char *mirror, GError **error)
 	return fd_steal(&fd);
 }
 
-git_repository *mirror_open(Task *task, MirrorWish wish, git_oid *out_id, char **out_ref, GError **error)
+static git_repository *open_place(Task *task, const MirrorPlace *place, MirrorWish wish, git_oid *out_id, char **out_ref,
+        char **out_notice, GError **error)
 {
-	const char *path = json_get_string(task_repo(task), "mirror", NULL);
-	if (!path) {
-		fail(error, ASSAY_ERROR_USER, "job.json: the repo has no mirror");
-		return NULL;
-	}
 	git_begin();
 	g_autoptr(git_repository) repo = NULL;
 	/* A commit that is there needs no look at the remote; a tip may have moved. */
-	if (wish.sha && git_repository_open_bare(&repo, path) == 0 && find(task, repo, wish, out_id, out_ref))
+	if (wish.sha && git_repository_open_bare(&repo, place->path) == 0 && find(place, repo, wish, out_id, out_ref))
 		return g_steal_pointer(&repo);
-	autofd int held = lock(path, error);
+	autofd int held = lock(place->path, error);
 	if (held < 0)
 		return NULL;
-	int code = repo ? 0 : git_repository_open_bare(&repo, path);
+	int code = repo ? 0 : git_repository_open_bare(&repo, place->path);
 	if (code < 0)
-		code = git_repository_init(&repo, path, 1);
+		code = git_repository_init(&repo, place->path, 1);
 	if (code < 0) {
-		git_fail(error, code, "cannot make the mirror %s", path);
+		git_fail(error, code, "cannot make the mirror %s", place->path);
 		return NULL;
 	}
-	if (wish.sha && find(task, repo, wish, out_id, out_ref))
+	if (wish.sha && find(place, repo, wish, out_id, out_ref))
 		return g_steal_pointer(&repo);
-	if (!fetch_all(task, repo, wish.ref, error))
-		return NULL;
-	if (find(task, repo, wish, out_id, out_ref))
+	g_autoptr(GError) why = NULL;
+	bool fetched = fetch_all(task, place, repo, wish.ref, &why);
+	if ((fetched || out_notice) && find(place, repo, wish, out_id, out_ref)) {
+		if (!fetched)
+			*out_notice = g_strdup_printf("%s; the agent's mirror is used as it is", why->message);
 		return g_steal_pointer(&repo);
-	const char *url = json_get_string(task_repo(task), "url", "");
-	if (wish.sha)
-		fail(error, ASSAY_ERROR_ABSENT, "%s has no commit %s; was it replaced by a forced push?", url, wish.sha);
+	}
+	if (!fetched)
+		g_propagate_error(error, g_steal_pointer(&why));
+	else if (wish.sha)
+		fail(error, ASSAY_ERROR_ABSENT, "%s has no commit %s; was it replaced by a forced push?", place->url, wish.sha);
 	else
-		fail(error, ASSAY_ERROR_ABSENT, "%s has no ref %s", url, wish.ref ? wish.ref : "for its default branch");
+		fail(error, ASSAY_ERROR_ABSENT, "%s has no ref %s", place->url, wish.ref ? wish.ref : "for its default branch");
 	return NULL;
+}
+
+git_repository *mirror_open(Task *task, MirrorWish wish, git_oid *out_id, char **out_ref, GError **error)
+{
+	const json_t *repo = task_repo(task);
+	const MirrorPlace place = {.path = json_get_string(repo, "mirror", NULL),
+	        .url = json_get_string(repo, "url", NULL),
+	        .default_branch = json_get_string(repo, "default_branch", NULL),
+	        .own = true};
+	if (place.path)
+		return open_place(task, &place, wish, out_id, out_ref, NULL, error);
+	fail(error, ASSAY_ERROR_USER, "job.json: the repo has no mirror");
+	return NULL;
+}
+
+git_repository *mirror_open_other(Task *task, const char *name, const char *url, MirrorWish wish, git_oid *out_id,
+        char **out_notice, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("%s/repos/%s.git", json_get_string(task->spec, "data", "."), name);
+	const MirrorPlace place = {.path = path, .url = url};
+	return open_place(task, &place, wish, out_id, NULL, out_notice, error);
 }

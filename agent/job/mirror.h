@@ -21,3 +21,11 @@ typedef struct MirrorWish {
  * Returns   the mirror, or NULL: ABSENT when the remote has no such commit, REMOTE or DENIED when it cannot be read
  */
 git_repository *mirror_open(Task *task, MirrorWish wish, git_oid *out_id, char **out_ref, GError **error);
+/**
+ * The same for another repo that the agent knows. It is fetched without credentials, since the task has only those of
+ * its own repo; where that is refused, what the mirror has is used.
+ *
+ * @out_notice   the caller's: why what is used may be old; NULL when it is not
+ */
+git_repository *mirror_open_other(Task *task, const char *name, const char *url, MirrorWish wish, git_oid *out_id,
+        char **out_notice, GError **error);

@@ -35,6 +35,8 @@ static void assert_same(const Config *a, const Config *b)
 	g_assert_cmpstr(a->network, ==, b->network);
 	g_assert_cmpstr(a->executor_default, ==, b->executor_default);
 	g_assert_cmpint(a->job_uid, ==, b->job_uid);
+	g_assert_cmpstrv(a->action_sources, b->action_sources);
+	g_assert_cmpstrv(a->action_fetch, b->action_fetch);
 	g_assert_cmpstr(a->log_level, ==, b->log_level);
 }
 
@@ -80,11 +82,27 @@ static void unknown_key_is_refused_with_its_place(void)
 	g_assert_nonnull(strstr(error->message, ":3:3: unknown key 'bodi'"));
 }
 
+static void sources_of_actions_are_a_list_and_may_be_none(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) none = load("actions: {sources: [], fetch: [actions/cache]}\n", &error);
+	g_assert_no_error(error);
+	g_assert_null(none->action_sources[0]);
+	g_assert_cmpstr(none->action_fetch[0], ==, "actions/cache");
+	g_autoptr(Config) two = load("actions:\n  sources: ['file:///srv/{repo}.git', 'https://x/{repo}']\n", &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(two->action_sources[1], ==, "https://x/{repo}");
+	g_autoptr(Config) bad = load("actions:\n  sources: ['https://x/repo']\n", &error);
+	g_assert_null(bad);
+	g_assert_nonnull(strstr(error->message, ":2:13: a list of addresses with {repo}"));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
 	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
 	g_test_add_func("/config/unknown_key_is_refused_with_its_place", unknown_key_is_refused_with_its_place);
+	g_test_add_func("/config/sources_of_actions_are_a_list_and_may_be_none", sources_of_actions_are_a_list_and_may_be_none);
 	return g_test_run();
 }
