@@ -16,9 +16,10 @@ bool api_runs_list(Request *request, GError **error)
 
 bool api_runs_get(Request *request, GError **error)
 {
-	int64_t id;
+	int64_t id, attempt;
 	return request_param_id(request, "id", &id, error) &&
-	        reply_json(request, 200, runs_get(request->face->store, id, error));
+	        request_query_int(request, "attempt", 1, G_MAXINT64, 0, &attempt, error) &&
+	        reply_json(request, 200, runs_get_attempt(request->face->store, id, attempt, error));
 }
 
 bool api_runs_cancel(Request *request, GError **error)
@@ -32,13 +33,25 @@ bool api_runs_cancel(Request *request, GError **error)
 	return reply_json(request, 202, runs_get(request->face->store, id, error));
 }
 
-bool api_runs_reports(Request *request, GError **error)
+bool api_runs_rerun(Request *request, GError **error)
 {
-	int64_t id;
+	int64_t id, attempt;
 	if (!request_param_id(request, "id", &id, error))
 		return false;
-	g_autoptr(json_t) run = runs_get(request->face->store, id, error);
-	json_t *reports = run ? runs_reports(request->face->store, id, error) : NULL;
+	g_autoptr(json_t) body = request_json(request, "jobs debug", error);
+	if (!body || !daemon_rerun(request->face->daemon, id, body, request_user(request), &attempt, error))
+		return false;
+	return reply_json(request, 202, runs_get(request->face->store, id, error));
+}
+
+bool api_runs_reports(Request *request, GError **error)
+{
+	int64_t id, attempt;
+	if (!request_param_id(request, "id", &id, error) ||
+	        !request_query_int(request, "attempt", 1, G_MAXINT64, 0, &attempt, error))
+		return false;
+	g_autoptr(json_t) run = runs_get_attempt(request->face->store, id, attempt, error);
+	json_t *reports = run ? runs_reports(request->face->store, id, attempt, error) : NULL;
 	return reports && reply_json(request, 200, json_pack("{s:o}", "reports", reports));
 }
 

@@ -116,7 +116,15 @@ void frame_job_href(GString *out, const json_t *run, const char *key)
 	html_href(out, "/%s/runs/%" PRId64 "/jobs/", json_get_string(run, "repo", ""), json_get_int(run, "number", 0));
 	g_string_truncate(out, out->len - 1); /* the quote */
 	html_query(out, key);
+	if (frame_old_attempt(run))
+		html(out, "?attempt=%" PRId64, frame_old_attempt(run));
 	g_string_append_c(out, '"');
+}
+
+int64_t frame_old_attempt(const json_t *run)
+{
+	int64_t shown = json_get_int(run, "attempt", 1);
+	return shown < (int64_t)json_array_size(json_object_get(run, "attempts")) ? shown : 0;
 }
 
 void frame_csrf(GString *out, const PageView *view)

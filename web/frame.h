@@ -45,7 +45,12 @@ void frame_command(GString *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** "Older" at the end of a list: this page's path with ?after=next behind it; nothing when next is null. */
 void frame_next(GString *out, const PageView *view, const json_t *data);
 
-/** ` href="…"` of a job's page; its key is one segment of the path, whatever it holds. */
+/**
+ * ` href="…"` of a job's page; its key is one segment of the path, whatever it holds. A run that is shown in an older
+ * attempt leads to that attempt's job.
+ */
 void frame_job_href(GString *out, const json_t *run, const char *key);
+/** Which attempt of a run is shown when it is not the newest; 0: the newest is. */
+int64_t frame_old_attempt(const json_t *run);
 /** The role is at least this one. */
 bool frame_may(const PageView *view, const char *role);

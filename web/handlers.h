@@ -15,6 +15,7 @@ void hook_flush(Face *face);
 HANDLER(api_runs_list)
 HANDLER(api_runs_get)
 HANDLER(api_runs_cancel)
+HANDLER(api_runs_rerun)
 HANDLER(api_runs_reports)
 HANDLER(api_jobs_get)
 
@@ -80,4 +81,5 @@ HANDLER(site_runs)
 HANDLER(site_repo)
 HANDLER(site_run)
 HANDLER(site_run_cancel)
+HANDLER(site_run_rerun)
 HANDLER(site_job)

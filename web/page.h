@@ -54,7 +54,8 @@ void page_sign_in(GString *out, const PageView *view, const json_t *data);
 void page_runs(GString *out, const PageView *view, const json_t *data);
 
 /**
- * GET /{owner}/{repo}/runs/{number}. Posts /runs/{id}/cancel; the button is there for a developer while the run is open.
+ * GET /{owner}/{repo}/runs/{number}, ?attempt=N for an older one. Posts /runs/{id}/cancel and /runs/{id}/rerun (jobs, debug);
+ * the buttons are there for a developer while they can be used.
  *
  * @data     Run, its "jobs" in full (Job), and "reports":[{"job","digest","report","at"}], "artifacts":[{"name","digest",
  *           "bytes","files"}], "data":[{"name","version","digest","job"}]; may have "tracking":[tracking_get…]

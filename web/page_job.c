@@ -309,11 +309,6 @@ static void facts(GString *out, const json_t *job)
 	json_t *one;
 	json_array_foreach(json_object_get(job, "missing"), i, one)
 		frame_fact(out, "Not isolated", json_string_value(one));
-	if (json_get_int(job, "attempt", 1) > 1) {
-		frame_fact_begin(out, "Attempt");
-		html_json(out, json_object_get(job, "attempt"));
-		frame_fact_end(out);
-	}
 	const char *key;
 	json_object_foreach(json_object_get(job, "matrix"), key, one) {
 		frame_fact_begin(out, key);
@@ -330,6 +325,40 @@ static void facts(GString *out, const json_t *job)
 	frame_section_end(out);
 }
 
+/* The other records of this job: one for each time that it ran. */
+static void attempts(GString *out, const json_t *job)
+{
+	const json_t *all = json_object_get(job, "attempts");
+	if (json_array_size(all) < 2)
+		return;
+	g_string_append(out, "<nav class=\"crumbs repos\" aria-label=\"Attempts\"><ol>");
+	size_t i;
+	json_t *one;
+	json_array_foreach(all, i, one) {
+		int64_t number = json_get_int(one, "attempt", 1);
+		g_string_append(out, "<li>");
+		if (number == json_get_int(job, "attempt", 1))
+			html(out, "<strong aria-current=\"page\">Attempt %" PRId64 "</strong> ", number);
+		else
+			html(out, "<a href=\"?attempt=%" PRId64 "\">Attempt %" PRId64 "</a> ", number, number);
+		frame_status(out, json_get_string(one, "status", "queued"));
+		g_string_append(out, "</li>");
+	}
+	g_string_append(out, "</ol></nav>");
+}
+
+static void rerun_button(GString *out, const PageView *view, const json_t *job)
+{
+	if (json_is_integer(json_object_get(job, "replaced")) || !json_is_string(json_object_get(job, "finished_at")) ||
+	        !frame_may(view, "developer"))
+		return;
+	html(out, "<form class=\"head-side\" method=\"post\" action=\"/runs/%" PRId64 "/rerun\">",
+	        json_get_int(json_object_get(job, "run"), "id", 0));
+	frame_csrf(out, view);
+	html(out, "<label><input type=\"checkbox\" name=\"debug\" value=\"1\">debug output</label>"
+	          "<button name=\"jobs\" value=\"%" PRId64 "\">Run this job again</button></form>", json_get_int(job, "id", 0));
+}
+
 void page_job(GString *out, const PageView *view, const json_t *data)
 {
 	const json_t *job = json_object_get(data, "job"), *log = json_object_get(data, "log");
@@ -344,7 +373,9 @@ void page_job(GString *out, const PageView *view, const json_t *data)
 	frame_crumbs(out, "Runs", "/", repo, repo_address, run_name, run_address, name, NULL, NULL);
 	html(out, "<div class=\"head\"><h1>%s</h1><div class=\"head-side\">", name);
 	frame_status(out, json_get_string(job, "status", "queued"));
+	rerun_button(out, view, job);
 	g_string_append(out, "</div></div>");
+	attempts(out, job);
 	sentence(out, view, job);
 	step_list(out, view, job, log);
 	log_html(out, view, job, log);

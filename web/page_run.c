@@ -89,8 +89,9 @@ static void job_row(GString *out, const PageView *view, const json_t *run, const
 	frame_status(out, status);
 	html(out, "</td><th scope=\"row\" class=\"%s\">", member ? "member" : "");
 	job_link(out, run, job);
-	if (json_get_int(job, "attempt", 1) > 1)
-		html(out, " <span class=\"soft\">attempt %" PRId64 "</span>", json_get_int(job, "attempt", 1));
+	int64_t made = json_get_int(job, "attempt", 1);
+	if (made < json_get_int(run, "attempt", 1))
+		html(out, " <span class=\"soft\">kept from attempt %" PRId64 "</span>", made);
 	if (message && *message && strcmp(status, "success") != 0)
 		html(out, "<p class=\"why\">%s</p>", message);
 	g_string_append(out, "</th><td>");
@@ -306,13 +307,68 @@ static void facts(GString *out, const PageView *view, const json_t *run)
 	frame_section_end(out);
 }
 
+static bool any_failed(const json_t *jobs)
+{
+	return first_with_status(jobs, "failure") || first_with_status(jobs, "cancelled");
+}
+
+static void rerun_buttons(GString *out, const PageView *view, const json_t *run)
+{
+	bool ended = json_is_string(json_object_get(run, "finished_at")), failed = any_failed(json_object_get(run, "jobs"));
+	if (json_array_size(json_object_get(run, "jobs")) == 0 || (!ended && !failed))
+		return;
+	html(out, "<form class=\"head-side\" method=\"post\" action=\"/runs/%" PRId64 "/rerun\">", json_get_int(run, "id", 0));
+	frame_csrf(out, view);
+	g_string_append(out, "<label><input type=\"checkbox\" name=\"debug\" value=\"1\">debug output</label>");
+	if (failed)
+		g_string_append(out, "<button name=\"jobs\" value=\"failed\">Run failed jobs again</button>");
+	if (ended)
+		g_string_append(out, "<button name=\"jobs\" value=\"all\">Run all again</button>");
+	g_string_append(out, "</form>");
+}
+
+/* An older attempt is a record: nothing can be done to it. */
 static void buttons(GString *out, const PageView *view, const json_t *run)
 {
-	if (json_is_string(json_object_get(run, "finished_at")) || !frame_may(view, "developer"))
+	if (frame_old_attempt(run) || !frame_may(view, "developer"))
+		return;
+	rerun_buttons(out, view, run);
+	if (json_is_string(json_object_get(run, "finished_at")))
 		return;
 	html(out, "<form method=\"post\" action=\"/runs/%" PRId64 "/cancel\">", json_get_int(run, "id", 0));
 	frame_csrf(out, view);
 	g_string_append(out, "<button>Cancel the run</button></form>");
+}
+
+static void attempts(GString *out, const PageView *view, const json_t *run)
+{
+	const json_t *all = json_object_get(run, "attempts");
+	if (json_array_size(all) < 2)
+		return;
+	int64_t shown = json_get_int(run, "attempt", 1);
+	const json_t *own = json_array_get(all, (size_t)shown - 1);
+	const char *jobs = json_get_string(own, "jobs", NULL), *actor = json_get_string(own, "actor", NULL);
+	g_string_append(out, "<nav class=\"crumbs repos\" aria-label=\"Attempts\"><ol>");
+	size_t i;
+	json_t *one;
+	json_array_foreach(all, i, one) {
+		int64_t number = json_get_int(one, "attempt", 1);
+		const char *status = json_get_string(one, "status", "queued");
+		g_string_append(out, "<li>");
+		if (number == shown)
+			html(out, "<strong aria-current=\"page\">Attempt %" PRId64 "</strong> ", number);
+		else
+			html(out, "<a href=\"?attempt=%" PRId64 "\">Attempt %" PRId64 "</a> ", number, number);
+		frame_status(out, status);
+		g_string_append(out, "</li>");
+	}
+	g_string_append(out, "</ol></nav>");
+	if (!actor)
+		return;
+	html(out, "<p class=\"soft under\">%s ran %s again%s, ", actor, jobs && strcmp(jobs, "failed") == 0 ? "the failed jobs" : jobs && *jobs ? jobs : "it",
+	        json_is_true(json_object_get(own, "debug")) ? " with debug output" : "");
+	html_time(out, json_get_string(own, "created_at", NULL), view->now_us);
+	g_string_append(out, "</p>");
 }
 
 void page_run(GString *out, const PageView *view, const json_t *data)
@@ -329,6 +385,7 @@ void page_run(GString *out, const PageView *view, const json_t *data)
 	frame_status(out, json_get_string(data, "status", "queued"));
 	buttons(out, view, data);
 	g_string_append(out, "</div></div>");
+	attempts(out, view, data);
 	sentence(out, view, data);
 	jobs_table(out, view, data);
 	annotations(out, json_object_get(data, "jobs"));

@@ -52,10 +52,11 @@ bool site_repo(Request *request, GError **error)
 
 static json_t *find_run(Request *request, GError **error)
 {
-	int64_t number;
+	int64_t number, attempt;
 	g_autofree char *repo = request_repo(request);
-	return request_param_id(request, "number", &number, error)
-	        ? runs_get_number(request->face->store, repo, number, error)
+	return request_param_id(request, "number", &number, error) &&
+	                request_query_int(request, "attempt", 1, G_MAXINT64, 0, &attempt, error)
+	        ? runs_get_number(request->face->store, repo, number, attempt, error)
 	        : NULL;
 }
 
@@ -88,11 +89,11 @@ bool site_run(Request *request, GError **error)
 	g_autoptr(json_t) run = find_run(request, error);
 	if (!run)
 		return false;
-	int64_t id = json_get_int(run, "id", 0);
-	if (!put(run, "jobs", jobs_in_full(store, run, error)) || !put(run, "reports", runs_reports(store, id, error)) ||
+	int64_t id = json_get_int(run, "id", 0), attempt = json_get_int(run, "attempt", 1);
+	if (!put(run, "jobs", jobs_in_full(store, run, error)) || !put(run, "reports", runs_reports(store, id, attempt, error)) ||
 	        !put(run, "data", datasets_of_run(store, id, error)) || !put(run, "tracking", tracking_of_run(store, id, error)))
 		return false;
-	g_autoptr(json_t) artifacts = runs_artifact_get(store, id, NULL, error);
+	g_autoptr(json_t) artifacts = runs_artifact_get(store, id, attempt, NULL, error);
 	if (!artifacts)
 		return false;
 	json_t *list = json_is_array(artifacts) ? artifacts : json_object_get(artifacts, "artifacts");
@@ -109,6 +110,28 @@ bool site_run_cancel(Request *request, GError **error)
 	if (!run || !daemon_cancel(request->face->daemon, id, request_user(request), error))
 		return false;
 	g_autofree char *location = g_strdup_printf("/%s/runs/%" G_GINT64_FORMAT "?done=cancel", json_get_string(run, "repo", ""),
+	        json_get_int(run, "number", 0));
+	return reply_redirect(request, location);
+}
+
+/* The form's buttons: jobs=all, jobs=failed, or jobs=<id of one>; debug=1. */
+bool site_run_rerun(Request *request, GError **error)
+{
+	int64_t id, attempt;
+	if (!request_param_id(request, "id", &id, error))
+		return false;
+	const char *jobs = request_form(request, "jobs");
+	gint64 one = 0;
+	g_autoptr(json_t) wish = json_object();
+	if (jobs && g_ascii_string_to_signed(jobs, 10, 1, G_MAXINT64, &one, NULL))
+		json_set(wish, "jobs", json_pack("[I]", (json_int_t)one));
+	else
+		json_set_string(wish, "jobs", jobs);
+	json_set_bool(wish, "debug", request_form(request, "debug") != NULL);
+	g_autoptr(json_t) run = runs_get(request->face->store, id, error);
+	if (!run || !daemon_rerun(request->face->daemon, id, wish, request_user(request), &attempt, error))
+		return false;
+	g_autofree char *location = g_strdup_printf("/%s/runs/%" G_GINT64_FORMAT "?done=rerun", json_get_string(run, "repo", ""),
 	        json_get_int(run, "number", 0));
 	return reply_redirect(request, location);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `assay runs …`: what runs there are, one of them, its log; cancel and dispatch. */
+/* `assay runs …`: what runs there are, one of them, its log; cancel, rerun and dispatch. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,12 +59,15 @@ int verb_runs_list(int argc, char **argv)
 	return 0;
 }
 
-static json_t *get_run(const char *id, GError **error)
+/* attempt: NULL for the newest. */
+static json_t *get_run(const char *id, const char *attempt, GError **error)
 {
 	g_autofree char *escaped = client_escape(id);
-	g_autofree char *path = g_strdup_printf("/api/v1/runs/%s", escaped);
+	g_autoptr(GString) path = g_string_new("/api/v1/runs/");
+	g_string_append(path, escaped);
+	append_query(path, "attempt", attempt);
 	json_t *run = NULL;
-	return client_request("GET", path, NULL, &run, error) ? run : NULL;
+	return client_request("GET", path->str, NULL, &run, error) ? run : NULL;
 }
 
 static void print_run(const json_t *run)
@@ -72,22 +75,30 @@ static void print_run(const json_t *run)
 	static const TableColumn columns[] = {{"JOB", "id"}, {"NAME", "name"}, {"STATUS", "status"}, {"CAUSE", "cause"},
 	        {"GATE", "gate"}, {"STARTED", "started_at"}, {"FINISHED", "finished_at"}, {"MESSAGE", "message"}};
 	static const char *const keys[] = {"repo", "number", "workflow", "event", "ref", "sha", "title", "actor", "status", "cause", "message"};
+	size_t attempts = json_array_size(json_object_get(run, "attempts"));
 	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
 		g_autofree char *text = table_text(run, keys[i]);
 		printf("%-10s %s\n", keys[i], text);
 	}
+	if (attempts > 1)
+		printf("%-10s %" G_GINT64_FORMAT " of %zu\n", "attempt", json_get_int(run, "attempt", 1), attempts);
 	printf("\n");
 	table_print(json_object_get(run, "jobs"), columns, G_N_ELEMENTS(columns), "no jobs");
 }
 
 int verb_runs_show(int argc, char **argv)
 {
+	g_autofree char *attempt = NULL;
 	gboolean as_json = FALSE;
-	const GOptionEntry options[] = {{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL}, {0}};
+	const GOptionEntry options[] = {
+	        {"attempt", 0, 0, G_OPTION_ARG_STRING, &attempt, "as it was in this attempt (the newest)", "N"},
+	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL},
+	        {0},
+	};
 	if (!cli_parse(options, "RUN", 1, 1, &argc, &argv))
 		return 2;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(json_t) run = get_run(argv[1], &error);
+	g_autoptr(json_t) run = get_run(argv[1], attempt, &error);
 	if (!run)
 		return error_print(error);
 	if (as_json)
@@ -99,12 +110,16 @@ int verb_runs_show(int argc, char **argv)
 
 int verb_runs_log(int argc, char **argv)
 {
-	g_autofree char *job = NULL;
-	const GOptionEntry options[] = {{"job", 0, 0, G_OPTION_ARG_STRING, &job, "only this job, by its key", "KEY"}, {0}};
+	g_autofree char *job = NULL, *attempt = NULL;
+	const GOptionEntry options[] = {
+	        {"job", 0, 0, G_OPTION_ARG_STRING, &job, "only this job, by its key", "KEY"},
+	        {"attempt", 0, 0, G_OPTION_ARG_STRING, &attempt, "of this attempt (the newest)", "N"},
+	        {0},
+	};
 	if (!cli_parse(options, "RUN", 1, 1, &argc, &argv))
 		return 2;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(json_t) run = get_run(argv[1], &error);
+	g_autoptr(json_t) run = get_run(argv[1], attempt, &error);
 	if (!run)
 		return error_print(error);
 	bool found = false;
@@ -140,18 +155,17 @@ int verb_runs_cancel(int argc, char **argv)
 	return client_request("POST", path, NULL, NULL, &error) ? 0 : error_print(error);
 }
 
-/* Waits until every run of a delivery has ended; says on stderr what changes. */
-static int wait_for(const char *delivery, bool as_json)
+/* Waits until every run has ended that a path answers with: a list, or one; says on stderr what changes. */
+static int wait_for(const char *path, bool as_json)
 {
-	g_autofree char *escaped = client_escape(delivery);
-	g_autofree char *path = g_strdup_printf("/api/v1/runs?delivery=%s", escaped);
 	g_autofree char *said = g_strdup("");
 	for (;;) {
 		g_autoptr(GError) error = NULL;
 		g_autoptr(json_t) list = NULL;
 		if (!client_request("GET", path, NULL, &list, &error))
 			return error_print(error);
-		const json_t *runs = json_object_get(list, "runs");
+		g_autoptr(json_t) alone = json_object_get(list, "runs") ? NULL : json_pack("[O]", list);
+		const json_t *runs = alone ? alone : json_object_get(list, "runs");
 		bool ended = json_array_size(runs) > 0;
 		bool success = ended;
 		size_t i;
@@ -174,6 +188,69 @@ static int wait_for(const char *delivery, bool as_json)
 		}
 		g_usleep(POLL_US);
 	}
+}
+
+/* The ids of jobs that people name by key or by id. */
+static json_t *job_ids(const char *id, char **names, GError **error)
+{
+	g_autoptr(json_t) run = get_run(id, NULL, error);
+	if (!run)
+		return NULL;
+	g_autoptr(json_t) ids = json_array();
+	for (; *names; names++) {
+		size_t i, before = json_array_size(ids);
+		json_t *job;
+		json_array_foreach(json_object_get(run, "jobs"), i, job) {
+			g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, json_get_int(job, "id", 0));
+			if (strcmp(*names, number) == 0 || strcmp(*names, json_get_string(job, "key", "")) == 0)
+				json_array_append(ids, json_object_get(job, "id"));
+		}
+		if (json_array_size(ids) == before) {
+			fail(error, ASSAY_ERROR_ABSENT, "run %s has no job '%s'; see 'assay runs show %s'", id, *names, id);
+			return NULL;
+		}
+	}
+	return g_steal_pointer(&ids);
+}
+
+int verb_runs_rerun(int argc, char **argv)
+{
+	g_auto(GStrv) jobs = NULL;
+	gboolean failed = FALSE, debug = FALSE, wait = FALSE, as_json = FALSE;
+	const GOptionEntry options[] = {
+	        {"failed", 0, 0, G_OPTION_ARG_NONE, &failed, "only the jobs that failed, and what needs them", NULL},
+	        {"job", 0, 0, G_OPTION_ARG_STRING_ARRAY, &jobs, "only this job and what needs it; more than once for more", "JOB"},
+	        {"debug", 0, 0, G_OPTION_ARG_NONE, &debug, "with RUNNER_DEBUG=1 and what steps say by ::debug::", NULL},
+	        {"wait", 0, 0, G_OPTION_ARG_NONE, &wait, "until it has ended; exit 0 when it succeeded", NULL},
+	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL},
+	        {0},
+	};
+	if (!cli_parse(options, "RUN", 1, 1, &argc, &argv))
+		return 2;
+	if (failed && jobs) {
+		fprintf(stderr, "assay: --failed and --job exclude each other: give one of them\n");
+		return 2;
+	}
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) wanted = jobs ? job_ids(argv[1], jobs, &error) : json_string(failed ? "failed" : "all");
+	if (!wanted)
+		return error_print(error);
+	g_autoptr(json_t) body = json_object();
+	json_set(body, "jobs", json_incref(wanted));
+	json_set_bool(body, "debug", debug);
+	g_autofree char *escaped = client_escape(argv[1]);
+	g_autofree char *path = g_strdup_printf("/api/v1/runs/%s", escaped);
+	g_autofree char *rerun = g_strconcat(path, "/rerun", NULL);
+	g_autoptr(json_t) run = NULL;
+	if (!client_request("POST", rerun, body, &run, &error))
+		return error_print(error);
+	if (wait)
+		return wait_for(path, as_json);
+	if (as_json)
+		table_print_json(run);
+	else
+		printf("attempt %" G_GINT64_FORMAT "\n", json_get_int(run, "attempt", 1));
+	return 0;
 }
 
 int verb_runs_dispatch(int argc, char **argv)
@@ -214,8 +291,10 @@ int verb_runs_dispatch(int argc, char **argv)
 	if (!client_request("POST", path, body, &answer, &error))
 		return error_print(error);
 	const char *delivery = json_get_string(answer, "delivery", "");
+	g_autofree char *escaped = client_escape(delivery);
+	g_autofree char *runs = g_strdup_printf("/api/v1/runs?delivery=%s", escaped);
 	if (wait)
-		return wait_for(delivery, as_json);
+		return wait_for(runs, as_json);
 	if (as_json)
 		table_print_json(answer);
 	else

@@ -94,7 +94,8 @@ static json_t *artifact_put(const Ask *ask, GError **error)
 
 static json_t *artifact_get(const Ask *ask, GError **error)
 {
-	return runs_artifact_get(ask->daemon->store, ask->task->run, text(ask, "name"), error);
+	return runs_artifact_get(ask->daemon->store, ask->task->run, json_get_int(ask->job, "attempt", 0),
+	        text(ask, "name"), error);
 }
 
 /* The refs whose caches a run may read, nearest first; it writes its own only. */

@@ -46,6 +46,16 @@ bool daemon_dispatch(Daemon *daemon, const char *repo, const json_t *request, co
 /** Cancels a run: its queued jobs end at once, its running ones get the signal. BUSY when it has ended. */
 bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **error);
 
+/**
+ * Runs again what a run did, as its next attempt (rerun.c).
+ *
+ * @request       {"jobs":"all"|"failed"|[ids],"debug":bool}; both may be absent
+ * @out_attempt   its number
+ * Returns        false with BUSY (it has not ended, or what needs it goes on), USER (nothing to run again), ABSENT
+ */
+bool daemon_rerun(Daemon *daemon, int64_t run, const json_t *request, const char *actor, int64_t *out_attempt,
+        GError **error);
+
 /** The path of a job's log; the caller's. The file may not be there yet. */
 char *daemon_log_path(Daemon *daemon, int64_t run, int64_t job);
 

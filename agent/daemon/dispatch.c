@@ -172,7 +172,8 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	json_set_string(github, "run_id", number);
 	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, json_get_int(run, "number", 0));
 	json_set_string(github, "run_number", number);
-	json_set_string(github, "run_attempt", "1");
+	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, json_get_int(internal, "attempt", 1));
+	json_set_string(github, "run_attempt", number);
 	json_set_string(github, "server_url", daemon_url(daemon));
 	json_t *inputs = json_object_get(github, "inputs"); /* typed; those of the event are texts */
 	if (!inputs)
@@ -232,6 +233,7 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	json_set_string(object, "server_url", daemon_url(daemon));
 	json_set_bool(object, "untrusted", is_untrusted(internal));
 	json_set(object, "actions", actions_object(daemon, is_untrusted(internal)));
+	json_set_bool(object, "debug", json_get_bool(internal, "debug", false));
 	if (daemon->local) {
 		*out_secrets = json_deep_copy(json_object_get(daemon->local, "secrets"));
 		if (!*out_secrets)

@@ -152,8 +152,20 @@ static json_t *changed_data(const json_t *before, const json_t *after)
 	return changes;
 }
 
-static json_t *changes_of(Daemon *daemon, int64_t run, const json_t *internal, const json_t *release, const json_t *data,
-        const json_t *params_before)
+/* The first tracking run that a job of this attempt made: those of jobs that ran again are not what is released. */
+static const json_t *first_of_jobs(const json_t *tracking, const json_t *jobs)
+{
+	size_t i, k;
+	json_t *one, *job;
+	json_array_foreach(tracking, i, one)
+		json_array_foreach(jobs, k, job)
+			if (json_get_int(one, "job", -1) == json_get_int(job, "id", -2))
+				return one;
+	return NULL;
+}
+
+static json_t *changes_of(Daemon *daemon, int64_t run, const json_t *internal, const json_t *jobs, const json_t *release,
+        const json_t *data, const json_t *params_before)
 {
 	json_t *changes = json_object();
 	const char *since = json_get_string(release, "sha", NULL);
@@ -163,7 +175,7 @@ static json_t *changes_of(Daemon *daemon, int64_t run, const json_t *internal, c
 	json_set(changes, "commits", commits ? json_incref(commits) : same ? json_array() : json_null());
 	json_set(changes, "data", release ? changed_data(json_object_get(release, "data"), data) : json_array());
 	g_autoptr(json_t) tracking = tracking_of_run(daemon->store, run, NULL);
-	const json_t *params = json_object_get(json_array_get(tracking, 0), "params");
+	const json_t *params = json_object_get(first_of_jobs(tracking, jobs), "params");
 	json_set(changes, "params", release && params ? changed_params(params_before, params) : json_array());
 	return changes;
 }
@@ -190,7 +202,7 @@ json_t *evidence_collect(Daemon *daemon, int64_t job, const char *environment, G
 	g_autoptr(json_t) internal = runs_job_internal(daemon->store, job, error);
 	const json_t *run = json_object_get(internal, "run");
 	int64_t run_id = json_get_int(run, "id", 0);
-	g_autoptr(json_t) reports = internal ? runs_reports(daemon->store, run_id, error) : NULL;
+	g_autoptr(json_t) reports = internal ? runs_reports(daemon->store, run_id, 0, error) : NULL;
 	g_autoptr(json_t) jobs = reports ? runs_jobs_brief(daemon->store, run_id, error) : NULL;
 	json_t *data = jobs ? datasets_of_run(daemon->store, run_id, error) : NULL;
 	if (!data)
@@ -214,6 +226,6 @@ json_t *evidence_collect(Daemon *daemon, int64_t job, const char *environment, G
 	json_t *release = release_of(daemon, json_get_int(run, "repo_id", 0), repo, json_get_string(model, "name", NULL), &params);
 	json_set(evidence, "model", model);
 	json_set(evidence, "release", release);
-	json_set(evidence, "changes", changes_of(daemon, run_id, internal, release, data, params));
+	json_set(evidence, "changes", changes_of(daemon, run_id, internal, jobs, release, data, params));
 	return evidence;
 }

@@ -32,7 +32,7 @@ static void take_key(json_t *to, const json_t *from, const char *key)
 static json_t *run_fields(const Task *task, const json_t *event)
 {
 	static const char *const from_plan[] = {"workflow", "workflow_path", "workflow_digest", "title", "sha", "ref",
-	        "actor", "github"};
+	        "actor", "github", "concurrency"};
 	static const char *const from_event[] = {"event", "before", "actor", "untrusted", "title", "sha", "ref"};
 	json_t *fields = json_object();
 	const json_t *cause = json_object_get(task->input, "event");
@@ -204,6 +204,8 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 		take_key(object, internal, "group");
 		take_key(object, internal, "needs");
 		take_key(object, internal, "definition");
+		take_key(object, internal, "attempt");
+		take_key(object, internal, "debug");
 		bool good = i == 0 ? runs_resolve_job(daemon->store, job, resolved, error)
 		                   : runs_add_job(daemon->store, task->run, object, &job, error);
 		if (!good)

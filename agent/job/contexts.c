@@ -88,12 +88,23 @@ static json_t *make_runner(Job *job)
 	json_set_string(runner, "tool_cache", tools);
 	json_set_string(runner, "workspace", workspace);
 	json_set_string(runner, "environment", "self-hosted");
-	json_set_string(runner, "debug", "");
+	if (job->debug)
+		json_set_string(runner, "debug", "1");
 	return runner;
+}
+
+/* A re-run with --debug, or the secret or variable that GitHub knows for it; the secret counts first. */
+static bool wants_debug(const Job *job)
+{
+	const json_t *vars = json_object_get(json_object_get(job->spec, "contexts"), "vars");
+	const char *wanted = json_get_string(job->task->secrets, "ACTIONS_STEP_DEBUG",
+	        json_get_string(vars, "ACTIONS_STEP_DEBUG", "false"));
+	return json_get_bool(job->spec, "debug", false) || strcmp(wanted, "true") == 0;
 }
 
 void contexts_fill(Job *job)
 {
+	job->debug = wants_debug(job);
 	const json_t *given = json_object_get(job->spec, "contexts");
 	const json_t *resolved = json_object_get(job->spec, "resolved");
 	json_t *tree = json_object();
@@ -201,7 +212,7 @@ static const char *const github_variables[] = {"action", "action_path", "action_
         "repository_owner_id", "retention_days", "run_attempt", "run_id", "run_number", "server_url", "sha",
         "triggering_actor", "workflow", "workflow_ref", "workflow_sha", "workspace"};
 
-static const char *const runner_variables[] = {"arch", "environment", "name", "os", "temp", "tool_cache", "workspace"};
+static const char *const runner_variables[] = {"arch", "debug", "environment", "name", "os", "temp", "tool_cache", "workspace"};
 
 static void set_variables(json_t *env, const json_t *context, const char *prefix, const char *const *names,
         size_t count)

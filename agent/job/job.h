@@ -63,6 +63,7 @@ struct Job {
 	TaskEnd *end;             /* the first failure of a step is kept here */
 	int64_t deadline_us;      /* on the clock that never jumps; 0: none */
 	bool timed_out;           /* the job itself */
+	bool debug;               /* asked for, or by ACTIONS_STEP_DEBUG: `debug` commands are shown */
 	int64_t asked;            /* the number of the last ask */
 	int64_t answers_offset;
 

@@ -55,11 +55,7 @@ static bool say_annotation(Job *job, const Command *command)
 
 static bool say_debug(Job *job, const Command *command)
 {
-	const json_t *secrets = json_object_get(job->contexts, "secrets");
-	const json_t *vars = json_object_get(job->contexts, "vars");
-	const char *wanted = json_get_string(secrets, "ACTIONS_STEP_DEBUG",
-	        json_get_string(vars, "ACTIONS_STEP_DEBUG", "false"));
-	if (strcmp(wanted, "true") == 0)
+	if (job->debug)
 		joblog_say(job->log, "##[debug]", command->data);
 	return true;
 }

@@ -25,6 +25,7 @@
 
 extern const unsigned char embed_schema_0001_first_sql[];
 extern const unsigned char embed_schema_0002_turns_sql[];
+extern const unsigned char embed_schema_0003_attempts_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -33,12 +34,28 @@ static const struct {
 } migrations[] = {
         {"0001_first.sql", embed_schema_0001_first_sql},
         {"0002_turns.sql", embed_schema_0002_turns_sql},
+        {"0003_attempts.sql", embed_schema_0003_attempts_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)
 {
 	int code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
 	return code == SQLITE_OK || sql_fail(store, code, error);
+}
+
+/* Every row still finds those it names; a table that was made anew could have lost them. */
+static bool check_references(Store *store, GError **error)
+{
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(store->db, "PRAGMA foreign_key_check", -1, &statement, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	bool broken = code == SQLITE_ROW;
+	if (broken)
+		fail(error, ASSAY_ERROR_SYSTEM, "a row of table '%s' names a row that is not there; restore a backup",
+		        (const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	return !broken && (code == SQLITE_DONE || sql_fail(store, code, error));
 }
 
 static bool read_version(Store *store, int64_t *out, GError **error)
@@ -58,7 +75,8 @@ static bool migrate_one(Store *store, int64_t version, GError **error)
 	if (!store_begin(store, error))
 		return false;
 	g_autofree char *count = g_strdup_printf("PRAGMA user_version = %d", (int)version + 1);
-	if (!execute(store, (const char *)migrations[version].text, error) || !execute(store, count, error)) {
+	if (!execute(store, (const char *)migrations[version].text, error) || !execute(store, count, error) ||
+	        !check_references(store, error)) {
 		store_rollback(store);
 		g_prefix_error(error, "schema %s: ", migrations[version].name);
 		return false;
@@ -77,10 +95,15 @@ static bool migrate(Store *store, GError **error)
 		        "its schema has version %" G_GINT64_FORMAT ", this assay knows %" G_GINT64_FORMAT
 		        "; start the newer assay that wrote it, or restore a backup",
 		        version, newest);
+	if (version == newest)
+		return true;
+	/* A table is changed by making it anew: that must not delete what names its rows. */
+	if (!execute(store, "PRAGMA foreign_keys = OFF", error))
+		return false;
 	for (; version < newest; version++)
 		if (!migrate_one(store, version, error))
 			return false;
-	return true;
+	return execute(store, "PRAGMA foreign_keys = ON", error);
 }
 
 /* WAL keeps its index in memory that all processes of one machine share: on a network share it would lie. */

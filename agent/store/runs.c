@@ -52,8 +52,11 @@ static bool add_run(Store *store, int64_t repo, const json_t *fields, int64_t *o
 	int64_t id = 0;
 	g_autoptr(json_t) none = json_object();
 	const json_t *github = json_object_get(fields, "github");
+	const json_t *concurrency = json_object_get(fields, "concurrency");
 	if (!sql_int(store, QUERY_RUN_ADD, values, COUNT(values), &id, NULL, error) ||
-	        !sql_run(store, QUERY_RUN_CONTEXT_ADD, VALUES(INT(id), JSON(json_is_object(github) ? github : none)),
+	        !sql_run(store, QUERY_RUN_CONTEXT_ADD,
+	                VALUES(INT(id), JSON(json_is_object(github) ? github : none),
+	                        JSON(json_is_object(concurrency) ? concurrency : NULL)),
 	                error))
 		return false;
 	*out_id = id;
@@ -91,7 +94,7 @@ static bool check_key_free(Store *store, int64_t run, const char *key, int64_t e
 	        fail(error, ASSAY_ERROR_USER, "run %" G_GINT64_FORMAT " has a job '%s' already", run, key);
 }
 
-static bool run_state(Store *store, int64_t run, RunState *out, GError **error)
+static bool run_state(Store *store, int64_t run, RunState *out, int64_t *out_attempt, GError **error)
 {
 	g_auto(Rows) rows = sql_query(store, QUERY_RUN_STATUS, VALUES(INT(run)), error);
 	GError *inner = NULL;
@@ -102,13 +105,15 @@ static bool run_state(Store *store, int64_t run, RunState *out, GError **error)
 			fail(error, ASSAY_ERROR_ABSENT, "no run with id %" G_GINT64_FORMAT "; see 'assay runs list'", run);
 		return false;
 	}
+	if (out_attempt)
+		*out_attempt = rows_int(&rows, 1);
 	return run_state_parse(rows_text(&rows, 0), out) || fail(error, ASSAY_ERROR_SYSTEM, "a run has no known state");
 }
 
 static bool add_job(Store *store, int64_t run, const json_t *job, int64_t *out_id, GError **error)
 {
 	RunState state = RUN_QUEUED;
-	if (!run_state(store, run, &state, error))
+	if (!run_state(store, run, &state, NULL, error))
 		return false;
 	if (run_state_is_end(state))
 		return fail(error, ASSAY_ERROR_USER, "run %" G_GINT64_FORMAT " has ended; it takes no more jobs", run);
@@ -131,7 +136,8 @@ static bool add_job(Store *store, int64_t run, const json_t *job, int64_t *out_i
 	const SqlValue values[] = {INT(run), INT(position), TEXT(key), TEXT(group),
 	        TEXT(json_get_string(resolved, "name", json_get_string(job, "name", key))),
 	        JSON(json_is_array(needs) ? needs : nobody), INT(json_get_bool(resolved, "continue_on_error", false)),
-	        TEXT(environment_of(definition, resolved)), INT(now_us())};
+	        TEXT(environment_of(definition, resolved)), INT(now_us()), int_field(job, "attempt"),
+	        INT(json_get_bool(job, "debug", false))};
 	return sql_int(store, QUERY_JOB_ADD, values, COUNT(values), out_id, NULL, error) &&
 	        sql_run(store, QUERY_JOB_PLAN_ADD,
 	                VALUES(INT(*out_id), JSON(json_is_object(definition) ? definition : nothing), JSON(resolved)),
@@ -249,10 +255,11 @@ static void tally_blame(Tally *tally, RunState state, const Rows *rows)
 	tally->message = g_strdup_printf("job '%s': %s", rows_text(rows, 2), said ? said : run_state_name(state));
 }
 
-static bool tally_jobs(Store *store, int64_t run, Tally *tally, GError **error)
+/* Of the jobs that an attempt shows; it began with the first that it started itself. */
+static bool tally_jobs(Store *store, int64_t run, int64_t attempt, Tally *tally, GError **error)
 {
 	GError *inner = NULL;
-	g_auto(Rows) rows = sql_query(store, QUERY_JOB_SETTLE, VALUES(INT(run)), &inner);
+	g_auto(Rows) rows = sql_query(store, QUERY_JOB_SETTLE, VALUES(INT(run), INT(attempt), INT(attempt)), &inner);
 	while (rows_next(&rows, &inner)) {
 		RunState state = RUN_QUEUED;
 		run_state_parse(rows_text(&rows, 0), &state);
@@ -297,33 +304,63 @@ static bool move_run(Store *store, int64_t run, RunState state, const char *caus
 	       (!run_state_is_end(state) || turns_leave(store, run, 0, error));
 }
 
+static void tally_clear(Tally *tally)
+{
+	g_free(tally->cause);
+	g_free(tally->message);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tally, tally_clear)
+
+/* Attempts that a newer one overtook while some of their jobs still ran: they end with the last of those. */
+static bool settle_older(Store *store, int64_t run, GError **error)
+{
+	g_autoptr(json_t) open = sql_list(store, QUERY_ATTEMPT_OPEN, VALUES(INT(run)), error);
+	size_t i;
+	json_t *attempt;
+	json_array_foreach(open, i, attempt) {
+		g_auto(Tally) tally = {0};
+		if (!tally_jobs(store, run, json_integer_value(attempt), &tally, error))
+			return false;
+		RunState to = tally_state(&tally);
+		bool ended = run_state_is_end(to);
+		if (!sql_run(store, QUERY_ATTEMPT_MOVE,
+		            VALUES(INT(run), INT(json_integer_value(attempt)), TEXT(run_state_name(to)),
+		                    TEXT(ended ? tally.cause : NULL), TEXT(ended ? tally.message : NULL), ID(tally.started_us),
+		                    ID(ended ? now_us() : 0)),
+		            error))
+			return false;
+	}
+	return open != NULL;
+}
+
 bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error)
 {
 	RunState from = RUN_QUEUED;
+	int64_t attempt = 1;
 	if (out_ended)
 		*out_ended = false;
-	if (!run_state(store, run, &from, error))
+	if (!run_state(store, run, &from, &attempt, error))
 		return false;
 	if (run_state_is_end(from))
 		return true;
-	Tally tally = {0};
-	bool ok = tally_jobs(store, run, &tally, error);
-	RunState to = tally.jobs ? tally_state(&tally) : from;
+	g_auto(Tally) tally = {0};
+	if (!tally_jobs(store, run, attempt, &tally, error) || (attempt > 1 && !settle_older(store, run, error)))
+		return false;
+	if (tally.jobs == 0)
+		return true;
+	RunState to = tally_state(&tally);
 	bool ended = run_state_is_end(to);
-	if (ok && tally.jobs)
-		ok = move_run(store, run, to, ended ? tally.cause : NULL, ended ? tally.message : NULL, tally.started_us,
-		        error);
-	g_free(tally.cause);
-	g_free(tally.message);
-	if (ok && out_ended)
+	if (!move_run(store, run, to, ended ? tally.cause : NULL, ended ? tally.message : NULL, tally.started_us, error))
+		return false;
+	if (out_ended)
 		*out_ended = ended;
-	return ok;
+	return true;
 }
 
 bool runs_fail(Store *store, int64_t run, const char *cause, const char *message, GError **error)
 {
 	RunState from = RUN_QUEUED;
-	if (!run_state(store, run, &from, error))
+	if (!run_state(store, run, &from, NULL, error))
 		return false;
 	g_autofree char *noun = g_strdup_printf("run %" G_GINT64_FORMAT, run);
 	return check_move(noun, from, RUN_FAILURE, error) &&

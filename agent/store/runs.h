@@ -10,12 +10,13 @@
 
 /**
  * Adds a run, queued. `fields`: {"workflow","workflow_path","workflow_digest","event","ref","sha","before","title",
- * "actor","untrusted","github":{…},"delivery"}; number is the next one of the repo.
+ * "actor","untrusted","github":{…},"delivery","concurrency":{…}}; number is the next one of the repo.
  */
 bool runs_add(Store *store, int64_t repo, const json_t *fields, int64_t *out_id, GError **error);
 /**
- * Adds a job: {"key","group","name","needs":[groups],"definition":{…},"resolved":{…}|absent}. key is unique in the run
- * (matrix: "test (3.11)"); group is the workflow's own id of it ("test").
+ * Adds a job: {"key","group","name","needs":[groups],"definition":{…},"resolved":{…}|absent,"attempt"|absent,"debug"}. key
+ * is unique among the run's jobs that no other replaced (matrix: "test (3.11)"); group is the workflow's own id of it
+ * ("test"); without an attempt it belongs to the newest.
  */
 bool runs_add_job(Store *store, int64_t run, const json_t *job, int64_t *out_id, GError **error);
 /**
@@ -29,7 +30,7 @@ bool runs_move_job(Store *store, int64_t job, RunState state, const char *cause,
         GError **error);
 /**
  * Sets the run's state from its jobs' (queued, running, waiting, or an end), and its cause and message from the first
- * job that failed. *out_ended is true when it ended by this call: once in a run's life. A run without jobs stays.
+ * job that failed. *out_ended is true when it ended by this call: once in an attempt's life. A run without jobs stays.
  */
 bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error);
 /** Ends a run that has no jobs, with a cause: a workflow that cannot be read. */
@@ -48,24 +49,29 @@ bool runs_summarise(Store *store, int64_t job, int64_t step, const char *markdow
 bool runs_report(Store *store, int64_t job, const json_t *report, char **out_digest, GError **error);
 /** An artifact of a run: {"name","digest","bytes","files"}. */
 bool runs_artifact_put(Store *store, int64_t run, int64_t job, const json_t *artifact, GError **error);
-/** {"artifacts":[{"name","digest","bytes","files"}]}: the one of this name (ABSENT), or all when name is NULL. */
-json_t *runs_artifact_get(Store *store, int64_t run, const char *name, GError **error);
+/**
+ * {"artifacts":[{"name","digest","bytes","files","attempt"}]}: the one of this name (ABSENT), or all when name is NULL; as
+ * they are in an attempt (0: the newest).
+ */
+json_t *runs_artifact_get(Store *store, int64_t run, int64_t attempt, const char *name, GError **error);
 
-/** One run with its jobs (docs/api.md, "Run"); ABSENT. */
+/** One run with its jobs (docs/api.md, "Run") as it is in the newest attempt; ABSENT. */
 json_t *runs_get(Store *store, int64_t id, GError **error);
+/** The same in one of its attempts; 0: the newest. */
+json_t *runs_get_attempt(Store *store, int64_t id, int64_t attempt, GError **error);
 /** By the repo's name and the run's number. */
-json_t *runs_get_number(Store *store, const char *repo, int64_t number, GError **error);
+json_t *runs_get_number(Store *store, const char *repo, int64_t number, int64_t attempt, GError **error);
 /** {"runs":[…],"next"}: newest first. filter: {"repo","status","branch","workflow","event","actor"}, any absent. */
 json_t *runs_list(Store *store, const json_t *filter, const char *after, int64_t limit, GError **error);
 /** One job in full (docs/api.md, "Job"); ABSENT. */
 json_t *runs_job(Store *store, int64_t id, GError **error);
-/** What the dispatcher needs and the API never shows: {"definition","resolved","run":{…,"github":{}}}. */
+/** What the dispatcher needs and the API never shows: {"definition","resolved","debug","run":{…,"github":{},"concurrency"}}. */
 json_t *runs_job_internal(Store *store, int64_t id, GError **error);
-/** Every job of a run: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool}], in order. */
+/** Every job of a run's newest attempt: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool}], in order. */
 json_t *runs_jobs_brief(Store *store, int64_t run, GError **error);
 /** How many queued jobs of a run wait for their needs to end; -1 on error. */
 int64_t runs_unresolved(Store *store, int64_t run, GError **error);
 /** Ids of runs of this repo and ref that have not ended, other than `except`: a JSON array of integers. */
 json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error);
-/** Reports of a run, oldest first: [{"job","digest","report":{…},"at"}]. */
-json_t *runs_reports(Store *store, int64_t run, GError **error);
+/** Reports of an attempt's jobs (0: the newest), oldest first: [{"job","digest","report":{…},"at"}]. */
+json_t *runs_reports(Store *store, int64_t run, int64_t attempt, GError **error);

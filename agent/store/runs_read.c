@@ -26,28 +26,76 @@ static bool attach(Store *store, json_t *object, const char *key, Query query, i
 	return true;
 }
 
-static json_t *with_jobs(Store *store, json_t *run, GError **error)
+static bool attach_jobs(Store *store, json_t *run, int64_t attempt, GError **error)
+{
+	json_t *jobs = sql_array(store, QUERY_RUN_JOBS, VALUES(INT(json_get_int(run, "id", 0)), INT(attempt)), error);
+	if (jobs)
+		json_set(run, "jobs", jobs);
+	return jobs != NULL;
+}
+
+static const char *const of_attempt[] = {"status", "cause", "message", "started_at", "finished_at"};
+
+static void copy_state(json_t *to, const json_t *from)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(of_attempt); i++)
+		json_set(to, of_attempt[i], json_incref(json_object_get(from, of_attempt[i])));
+}
+
+/* Every attempt of a run, the newest with the run's own state. */
+static json_t *attempts_of(Store *store, const json_t *run, GError **error)
+{
+	json_t *attempts = sql_array(store, QUERY_ATTEMPT_LIST, VALUES(INT(json_get_int(run, "id", 0))), error);
+	if (!attempts)
+		return NULL;
+	if (json_array_size(attempts) == 0) {
+		json_t *only = json_pack("{s:i,s:n,s:n,s:b}", "attempt", 1, "actor", "jobs", "debug", 0);
+		json_set(only, "created_at", json_incref(json_object_get(run, "created_at")));
+		json_array_append_new(attempts, only);
+	}
+	copy_state(json_array_get(attempts, json_array_size(attempts) - 1), run);
+	return attempts;
+}
+
+/* Shows a run as it is in this attempt; 0: the newest. Takes run. */
+static json_t *with_jobs(Store *store, json_t *run, int64_t attempt, GError **error)
 {
 	g_autoptr(json_t) owned = run;
-	if (!owned || !attach(store, owned, "jobs", QUERY_RUN_JOBS, json_get_int(owned, "id", 0), error))
+	json_t *attempts = owned ? attempts_of(store, owned, error) : NULL;
+	if (!attempts)
 		return NULL;
-	return g_steal_pointer(&owned);
+	json_set(owned, "attempts", attempts);
+	int64_t newest = json_get_int(owned, "attempt", 1);
+	if (attempt < 0 || attempt > newest) {
+		fail(error, ASSAY_ERROR_ABSENT, "run %" G_GINT64_FORMAT " has no attempt %" G_GINT64_FORMAT "; its newest is %"
+		        G_GINT64_FORMAT, json_get_int(owned, "id", 0), attempt, newest);
+		return NULL;
+	}
+	attempt = attempt ? attempt : newest;
+	copy_state(owned, json_array_get(attempts, (size_t)attempt - 1));
+	json_set_int(owned, "attempt", attempt);
+	return attach_jobs(store, owned, attempt, error) ? g_steal_pointer(&owned) : NULL;
 }
 
 json_t *runs_get(Store *store, int64_t id, GError **error)
 {
+	return runs_get_attempt(store, id, 0, error);
+}
+
+json_t *runs_get_attempt(Store *store, int64_t id, int64_t attempt, GError **error)
+{
 	return with_jobs(store,
 	        sql_one(store, QUERY_RUN_GET, VALUES(INT(id)), error,
 	                "no run with id %" G_GINT64_FORMAT "; see 'assay runs list'", id),
-	        error);
+	        attempt, error);
 }
 
-json_t *runs_get_number(Store *store, const char *repo, int64_t number, GError **error)
+json_t *runs_get_number(Store *store, const char *repo, int64_t number, int64_t attempt, GError **error)
 {
 	return with_jobs(store,
 	        sql_one(store, QUERY_RUN_GET_NUMBER, VALUES(TEXT(repo), INT(number)), error,
 	                "%s has no run %" G_GINT64_FORMAT "; see 'assay runs list'", repo ? repo : "", number),
-	        error);
+	        attempt, error);
 }
 
 typedef struct Filter {
@@ -136,7 +184,7 @@ static bool each_with_jobs(Store *store, json_t *runs, GError **error)
 	size_t i;
 	json_t *run;
 	json_array_foreach(runs, i, run)
-		if (!attach(store, run, "jobs", QUERY_RUN_JOBS, json_get_int(run, "id", 0), error))
+		if (!attach_jobs(store, run, G_MAXINT64, error))
 			return false;
 	return true;
 }
@@ -166,7 +214,12 @@ json_t *runs_job(Store *store, int64_t id, GError **error)
 	json_t *run = sql_one(store, QUERY_RUN_GET, VALUES(INT(json_integer_value(run_id))), error, "its run is gone");
 	if (!run)
 		return NULL;
+	json_t *attempts = sql_array(store, QUERY_JOB_ATTEMPTS,
+	        VALUES(INT(json_get_int(run, "id", 0)), TEXT(json_get_string(job, "key", ""))), error);
 	json_set(job, "run", run);
+	if (!attempts)
+		return NULL;
+	json_set(job, "attempts", attempts);
 	if (!attach(store, job, "steps", QUERY_STEP_LIST, id, error) ||
 	        !attach(store, job, "annotations", QUERY_ANNOTATION_LIST, id, error) ||
 	        !attach(store, job, "summaries", QUERY_SUMMARY_LIST, id, error) ||
@@ -206,16 +259,17 @@ json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t ex
 	return sql_list(store, QUERY_RUN_OPEN_OF_REF, VALUES(INT(repo), TEXT(ref), INT(except)), error);
 }
 
-json_t *runs_reports(Store *store, int64_t run, GError **error)
+json_t *runs_reports(Store *store, int64_t run, int64_t attempt, GError **error)
 {
-	return sql_array(store, QUERY_REPORT_OF_RUN, VALUES(INT(run)), error);
+	return sql_array(store, QUERY_REPORT_OF_RUN, VALUES(INT(run), INT(attempt ? attempt : G_MAXINT64)), error);
 }
 
-json_t *runs_artifact_get(Store *store, int64_t run, const char *name, GError **error)
+json_t *runs_artifact_get(Store *store, int64_t run, int64_t attempt, const char *name, GError **error)
 {
+	int64_t shown = attempt ? attempt : G_MAXINT64;
 	g_autoptr(json_t) artifacts = name
-	        ? sql_array(store, QUERY_ARTIFACT_NAMED, VALUES(INT(run), TEXT(name)), error)
-	        : sql_array(store, QUERY_ARTIFACT_OF_RUN, VALUES(INT(run)), error);
+	        ? sql_array(store, QUERY_ARTIFACT_NAMED, VALUES(INT(run), INT(shown), TEXT(name)), error)
+	        : sql_array(store, QUERY_ARTIFACT_OF_RUN, VALUES(INT(run), INT(shown)), error);
 	if (!artifacts)
 		return NULL;
 	if (name && json_array_size(artifacts) == 0) {

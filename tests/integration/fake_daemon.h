@@ -15,6 +15,7 @@ struct Daemon {
 	unsigned woken;
 	char *dispatched; /* JSON */
 	int64_t cancelled;
+	char *rerun;      /* "7 [3] debug" */
 	char *verdict;    /* JSON */
 	GPtrArray *subscribers;
 };
@@ -70,6 +71,19 @@ bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **erro
 	if (daemon->cancelled == run)
 		return fail(error, ASSAY_ERROR_BUSY, "cannot cancel: the run has ended");
 	daemon->cancelled = run;
+	return true;
+}
+
+bool daemon_rerun(Daemon *daemon, int64_t run, const json_t *request, const char *actor, int64_t *out_attempt, GError **error)
+{
+	(void)actor;
+	if (g_strcmp0(json_get_string(request, "jobs", NULL), "none") == 0)
+		return fail(error, ASSAY_ERROR_BUSY, "cannot run again: the run has not ended");
+	g_autofree char *jobs = json_object_get(request, "jobs") ? json_text(json_object_get(request, "jobs")) : g_strdup("");
+	g_free(daemon->rerun);
+	daemon->rerun = g_strdup_printf("%" G_GINT64_FORMAT " %s%s", run, jobs,
+	        json_get_bool(request, "debug", false) ? " debug" : "");
+	*out_attempt = 2;
 	return true;
 }
 

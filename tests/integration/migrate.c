@@ -16,7 +16,7 @@
 #include "agent/store/runs.h"
 #include "tests/lib/store.h"
 
-static const char *const released[] = {"0001.sql", "0002.sql"};
+static const char *const released[] = {"0001.sql", "0002.sql", "0003.sql"};
 
 static void write_database(const char *path, const char *golden)
 {
@@ -55,7 +55,7 @@ static char *describe(const char *path)
 
 static void assert_rows(Store *store)
 {
-	g_autoptr(json_t) run = runs_get_number(store, "acme/digits", 7, NULL);
+	g_autoptr(json_t) run = runs_get_number(store, "acme/digits", 7, 0, NULL);
 	g_assert_cmpstr(json_get_string(run, "status", NULL), ==, "waiting");
 	g_assert_cmpint(json_get_int(json_array_get(json_object_get(run, "jobs"), 0), "gate", 0), ==, 3);
 	g_autoptr(json_t) gate = gates_get(store, 3, NULL);

@@ -76,6 +76,7 @@ static void close_house(House *house, const void *data)
 	g_free(daemon->config.socket);
 	g_free(daemon->url);
 	g_free(daemon->dispatched);
+	g_free(daemon->rerun);
 	g_free(daemon->verdict);
 	g_free(house->viewer);
 	g_free(house->developer);
@@ -384,6 +385,11 @@ static void test_roles(House *house, const void *data)
 	g_assert_cmpuint(ask_status(house, "POST /api/v1/runs/1/cancel", house->viewer, NULL), ==, 403);
 	g_assert_cmpuint(ask_status(house, "POST /api/v1/runs/1/cancel", house->developer, NULL), ==, 202);
 	g_assert_cmpuint(ask_status(house, "POST /api/v1/runs/1/cancel", house->developer, NULL), ==, 409);
+	g_assert_cmpuint(ask_status(house, "POST /api/v1/runs/1/rerun", house->viewer, "{}"), ==, 403);
+	g_assert_null(house->daemon.rerun);
+	g_assert_cmpuint(ask_status(house, "POST /api/v1/runs/1/rerun", house->developer, "{\"jobs\":\"failed\"}"), ==, 202);
+	g_assert_cmpstr(house->daemon.rerun, ==, "1 \"failed\"");
+	g_assert_cmpuint(ask_status(house, "POST /api/v1/runs/1/rerun", house->developer, "{\"jobs\":\"none\"}"), ==, 409);
 	g_assert_cmpuint(ask_status(house, "POST /api/v1/gates/1/verdict", house->developer, "{}"), ==, 403);
 	g_assert_cmpuint(ask_status(house, "GET /api/v1/audit", house->developer, NULL), ==, 403);
 	g_assert_cmpuint(ask_status(house, "GET /api/v1/audit", house->admin, NULL), ==, 200);
@@ -467,6 +473,14 @@ static void test_sign_in(House *house, const void *data)
 	g_autofree char *with = g_strdup_printf("%sX-CSRF-Token: %s\r\n", cookie, json_get_string(user, "csrf", ""));
 	g_autofree char *changes = ask(house, "POST /api/v1/runs/1/cancel", NULL, with, NULL);
 	g_assert_cmpuint(status_of(changes), ==, 202);
+	/* A form's button and its box. */
+	g_autofree char *form_headers = g_strdup_printf("%s" FORM, cookie);
+	g_autofree char *unsigned_form = ask(house, "POST /runs/1/rerun", NULL, form_headers, "jobs=3&debug=1");
+	g_assert_cmpuint(status_of(unsigned_form), ==, 403);
+	g_autofree char *signed_body = g_strdup_printf("jobs=3&debug=1&csrf=%s", json_get_string(user, "csrf", ""));
+	g_autofree char *rerun = ask(house, "POST /runs/1/rerun", NULL, form_headers, signed_body);
+	g_assert_cmpuint(status_of(rerun), ==, 303);
+	g_assert_cmpstr(house->daemon.rerun, ==, "1 [3] debug");
 	/* And after signing out the cookie is worth nothing. */
 	g_autofree char *field = g_strdup_printf("csrf=%s", json_get_string(user, "csrf", ""));
 	g_autofree char *form = g_strdup_printf("%s" FORM, cookie);

@@ -32,7 +32,10 @@ static const Golden goldens[] = {
 	{ "run_waiting", page_run, "/acme/digits/runs/42" },
 	{ "run_failure", page_run, "/acme/vision/runs/11" },
 	{ "run_simple", page_run, "/acme/digits/runs/41" },
+	{ "run_attempt", page_run, "/acme/vision/runs/11?attempt=2" },
+	{ "run_rerun", page_run, "/acme/vision/runs/11" },
 	{ "job_failure", page_job, "/acme/vision/runs/11/jobs/test%20%283.12%29" },
+	{ "job_attempt", page_job, "/acme/vision/runs/11/jobs/test%20%283.12%29?attempt=1" },
 	{ "job_running", page_job, "/acme/vision/runs/12/jobs/test%20%283.12%29" },
 	{ "job_window", page_job, "/acme/vision/runs/11/jobs/test%20%283.12%29?from=41001" },
 	{ "gates", page_gates, "/gates" },
@@ -272,6 +275,40 @@ static void test_gate_form(void)
 	g_assert_nonnull(strstr(page->str, "You are the author"));
 }
 
+static char *drawn(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(goldens); i++) {
+		if (strcmp(goldens[i].name, name) != 0)
+			continue;
+		g_autoptr(json_t) data = read_golden(name);
+		PageView view = a_view(&goldens[i]);
+		GString *out = g_string_new(NULL);
+		goldens[i].page(out, &view, data);
+		return g_string_free(out, FALSE);
+	}
+	g_assert_not_reached();
+}
+
+static void test_attempts(void)
+{
+	g_autofree char *old = drawn("run_attempt"), *newest = drawn("run_rerun"), *job = drawn("job_attempt");
+	/* An older attempt is a record: it leads to its own jobs, and nothing can be done to it. */
+	g_assert_nonnull(strstr(old, "<a href=\"?attempt=3\">Attempt 3</a>"));
+	g_assert_nonnull(strstr(old, "<strong aria-current=\"page\">Attempt 2</strong>"));
+	g_assert_nonnull(strstr(old, "/jobs/test%20%283.12%29?attempt=2\""));
+	g_assert_nonnull(strstr(old, "dana ran the failed jobs again with debug output"));
+	g_assert_nonnull(strstr(old, "kept from attempt 1"));
+	g_assert_null(strstr(old, "/rerun\""));
+	g_assert_nonnull(strstr(newest, "action=\"/runs/44/rerun\""));
+	g_assert_nonnull(strstr(newest, "<button name=\"jobs\" value=\"failed\">"));
+	g_assert_nonnull(strstr(newest, "<button name=\"jobs\" value=\"all\">"));
+	g_assert_null(strstr(newest, "/jobs/lint?attempt"));
+	g_assert_nonnull(strstr(job, "<a href=\"?attempt=2\">Attempt 2</a>"));
+	g_assert_null(strstr(job, "/rerun\""));
+	g_autofree char *plain = drawn("job_failure");
+	g_assert_nonnull(strstr(plain, "Run this job again"));
+}
+
 static void test_html(void)
 {
 	g_autoptr(GString) out = g_string_new(NULL);
@@ -353,6 +390,7 @@ int main(int argc, char **argv)
 		g_test_add_data_func(bare, &goldens[i], test_nothing);
 	}
 	g_test_add_func("/pages/approving_against_evidence_asks_why", test_gate_form);
+	g_test_add_func("/pages/an_older_attempt_is_a_record", test_attempts);
 	g_test_add_func("/html/escapes_and_phrases", test_html);
 	g_test_add_func("/ansi/colours_by_hue", test_ansi);
 	g_test_add_func("/assets/style_stays_under_14_kib", test_style);

@@ -68,7 +68,7 @@ static void numbers_count_within_the_repo(Fixture *f, gconstpointer data)
 	g_autoptr(json_t) b = runs_get(f->store, first_of_other, NULL);
 	g_assert_cmpint(json_get_int(a, "number", 0), ==, 2);
 	g_assert_cmpint(json_get_int(b, "number", 0), ==, 1);
-	g_autoptr(json_t) c = runs_get_number(f->store, "acme/digits", 2, NULL);
+	g_autoptr(json_t) c = runs_get_number(f->store, "acme/digits", 2, 0, NULL);
 	g_assert_true(json_equal(a, c));
 }
 
@@ -87,7 +87,10 @@ static void a_run_has_the_shape_of_the_api(Fixture *f, gconstpointer data)
 	        "'title':null,'actor':'alice','status':'failure','cause':'exit',"
 	        "'message':'job `test`: step `Test` exited with 1','created_at':'2026-05-03T10:04:00.000Z',"
 	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:01.500Z','delivery':'d-1',"
-	        "'untrusted':false,'jobs':[{'id':1,'key':'test','group':'test','name':'test','status':'failure','cause':'exit',"
+	        "'untrusted':false,'attempt':1,'attempts':[{'attempt':1,'actor':null,'jobs':null,'debug':false,'status':'failure',"
+	        "'cause':'exit','message':'job `test`: step `Test` exited with 1','created_at':'2026-05-03T10:04:00.000Z',"
+	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:01.500Z'}],"
+	        "'jobs':[{'id':1,'key':'test','group':'test','name':'test','status':'failure','cause':'exit',"
 	        "'message':'step `Test` exited with 1','attempt':1,'needs':[],'gate':null,'environment':null,"
 	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:01.500Z'}]}");
 	g_autofree char *got = g_strdelimit(json_text(run), "'", '`');
@@ -289,7 +292,7 @@ static void a_job_in_full_has_all_that_it_said(Fixture *f, gconstpointer data)
 		g_assert_true(json_equal(json_object_get(shown, key), value));
 	g_assert_cmpint(json_get_int(json_object_get(shown, "run"), "number", 0), ==, 1);
 	g_assert_null(json_object_get(json_object_get(shown, "run"), "jobs"));
-	g_autoptr(json_t) reports = runs_reports(f->store, f->run, NULL);
+	g_autoptr(json_t) reports = runs_reports(f->store, f->run, 0, NULL);
 	g_assert_cmpstr(json_get_string(json_array_get(reports, 0), "job", NULL), ==, "test");
 	g_assert_cmpstr(json_get_string(json_array_get(reports, 0), "digest", NULL), ==, digest);
 }
@@ -301,12 +304,12 @@ static void an_artifact_is_found_by_name(Fixture *f, gconstpointer data)
 	g_autoptr(json_t) two = test_json("{'name':'model','digest':'d2','bytes':20,'files':2}");
 	assert_ok(runs_artifact_put(f->store, f->run, 0, one, &error));
 	assert_ok(runs_artifact_put(f->store, f->run, 0, two, &error));
-	g_autoptr(json_t) got = runs_artifact_get(f->store, f->run, "model", NULL);
-	g_autoptr(json_t) want = test_json("{'artifacts':[{'name':'model','digest':'d2','bytes':20,'files':2}]}");
+	g_autoptr(json_t) got = runs_artifact_get(f->store, f->run, 0, "model", NULL);
+	g_autoptr(json_t) want = test_json("{'artifacts':[{'name':'model','digest':'d2','bytes':20,'files':2,'attempt':1}]}");
 	g_assert_true(json_equal(got, want));
-	g_autoptr(json_t) all = runs_artifact_get(f->store, f->run, NULL, NULL);
+	g_autoptr(json_t) all = runs_artifact_get(f->store, f->run, 0, NULL, NULL);
 	g_assert_true(json_equal(all, want));
-	assert_fails(runs_artifact_get(f->store, f->run, "gone", &error), ASSAY_ERROR_ABSENT);
+	assert_fails(runs_artifact_get(f->store, f->run, 0, "gone", &error), ASSAY_ERROR_ABSENT);
 }
 
 static void a_list_pages_newest_first(Fixture *f, gconstpointer data)
