@@ -103,10 +103,17 @@ static bool eval_index(ExprEval *eval, const ExprNode *node, ExprValue *out)
 	ExprValue index = {0};
 	int32_t second = eval->tree->nodes[node->first].next;
 	bool wildcard = eval->tree->nodes[second].kind == EXPR_WILDCARD;
-	if (!expr_eval_node(eval, node->first, &left) || (!wildcard && !expr_eval_node(eval, second, &index)))
+	if (!expr_eval_node(eval, node->first, &left))
+		return false;
+	/* The index into what has no items is not looked at, like the reference's. */
+	if (!wildcard && expr_value_is_primitive(&left)) {
+		*out = (ExprValue){.kind = EXPR_VALUE_NULL};
+		return true;
+	}
+	if (!wildcard && !expr_eval_node(eval, second, &index))
 		return false;
 	if (!wildcard && !left.filtered) {
-		*out = expr_value_of_json(expr_value_is_primitive(&left) ? NULL : find_item(left.json, &index));
+		*out = expr_value_of_json(find_item(left.json, &index));
 		return true;
 	}
 	json_t *items = json_array();
@@ -249,6 +256,9 @@ static bool tree_check(const ExprTree *tree, const ExprRules *rules, GError **er
 		              (node->function == EXPR_HASH_FILES && !rules->hash_files);
 		if (absent)
 			return expr_tree_fail(tree, node->offset, error, "Unrecognized function: '%s': it cannot be used here",
+			        expr_function_name(node->function));
+		if (expr_function_is_status(node->function) && node->count > 0 && !rules->status_arguments)
+			return expr_tree_fail(tree, node->offset, error, "Too many parameters supplied: '%s'",
 			        expr_function_name(node->function));
 	}
 	return true;

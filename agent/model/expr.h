@@ -49,6 +49,7 @@ bool expr_condition(const char *text, const ExprScope *scope, bool *out, GError 
 typedef struct ExprRules {
 	const char *const *allowed;
 	bool status_functions;
+	bool status_arguments; /* success('job') and failure('job') too */
 	bool hash_files;
 } ExprRules;
 bool expr_check(const char *expression, const ExprRules *rules, GError **error);

@@ -330,6 +330,49 @@ static bool call_to_json(ExprEval *eval, const ExprNode *call, ExprValue *out)
 	return own_string(eval, g_steal_pointer(&string), out);
 }
 
+/** Keys of one object that differ in case alone become one: the first spelling, the last value. */
+static json_t *merge_cases(json_t *object)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	json_t *merged = NULL;
+	for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+		const char *key = json_object_iter_key(at);
+		GString *upper = g_string_new(NULL);
+		expr_append_upper(upper, key, strlen(key));
+		const char *first = g_hash_table_lookup(seen, upper->str);
+		if (first && !merged)
+			merged = json_copy(object);
+		if (first) {
+			json_object_set(merged, first, json_object_iter_value(at));
+			json_object_del(merged, key);
+			g_string_free(upper, TRUE);
+		} else {
+			g_hash_table_insert(seen, g_string_free(upper, FALSE), g_strdup(key));
+		}
+	}
+	return merged;
+}
+
+/** Merges all objects of a tree. Its depth is bounded by the parser. */
+static json_t *merge_all(json_t *tree)
+{
+	size_t i = 0;
+	json_t *item = NULL;
+	json_array_foreach(tree, i, item)
+		if (json_is_array(item) || json_is_object(item))
+			json_array_set_new(tree, i, merge_all(json_incref(item)));
+	for (void *at = json_object_iter(tree); at; at = json_object_iter_next(tree, at)) {
+		item = json_object_iter_value(at);
+		if (json_is_array(item) || json_is_object(item))
+			json_object_iter_set_new(tree, at, merge_all(json_incref(item)));
+	}
+	json_t *merged = json_object_size(tree) > 1 ? merge_cases(tree) : NULL;
+	if (!merged)
+		return tree;
+	json_decref(tree);
+	return merged;
+}
+
 static bool call_from_json(ExprEval *eval, const ExprNode *call, ExprValue *out)
 {
 	ExprValue value;
@@ -344,10 +387,18 @@ static bool call_from_json(ExprEval *eval, const ExprNode *call, ExprValue *out)
 	json_t *json = json_loadb(text.text, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
 	if (!json && json_error_code(&where) == json_error_numeric_overflow)
 		json = json_loadb(text.text, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &where);
+	if (!json && json_error_code(&where) == json_error_numeric_overflow) {
+		/* A tree cannot hold an infinity; a number alone may be one. */
+		double number = expr_parse_number(text.text, text.len);
+		if (isinf(number)) {
+			*out = expr_value_number(number);
+			return true;
+		}
+	}
 	if (!json)
 		return fail(eval->error, ASSAY_ERROR_USER, "Error parsing fromJson: %s (line %d, column %d)", where.text,
 		        where.line, where.column);
-	*out = expr_eval_own_json(eval, json);
+	*out = expr_eval_own_json(eval, merge_all(json));
 	return true;
 }
 

@@ -269,15 +269,17 @@ bool expr_condition(const char *text, const ExprScope *scope, bool *out, GError 
 		*out = succeeded;
 		return true;
 	}
+	/* Text around `${{ }}`, a line's end included, makes a string of the whole, as with GitHub: always true. */
+	const char *condition = expr_is_template(trimmed) ? text : trimmed;
 	bool called = false;
-	if (!condition_calls_status(trimmed, &called, error))
+	if (!condition_calls_status(condition, &called, error))
 		return false;
 	if (!called && !succeeded) {
 		*out = false;
 		return true;
 	}
-	json_t *value = expr_is_template(trimmed) ? expr_template(trimmed, scope, error)
-	                                          : expr_evaluate(trimmed, scope, error);
+	json_t *value = expr_is_template(condition) ? expr_template(condition, scope, error)
+	                                            : expr_evaluate(condition, scope, error);
 	if (!value)
 		return false;
 	*out = expr_truthy(value);
