@@ -102,6 +102,7 @@ static void check_expressions(Check *check, const YamlNode *node, const Shape *s
 	}
 	ExprRules rules = {.allowed = scope->contexts ? scope->contexts : none,
 	        .status_functions = shape->status,
+	        .status_arguments = shape->status_arguments,
 	        .hash_files = scope->hash_files};
 	bool bare = shape->condition && !expr_is_template(node->text);
 	bool good = bare ? expr_check(node->text, &rules, &error) : expr_check_template(node->text, &rules, &error);
@@ -156,7 +157,8 @@ static char *wanted(const Shape *shape)
 static void check_scalar(Check *check, const YamlNode *node, const Shape *shape, const Scope *scope)
 {
 	bool expression = node->kind == YAML_STRING && expr_is_template(node->text);
-	if (expression || (shape->condition && node->len > 0 && node->kind != YAML_NULL))
+	/* `if: 1` and `if: true` are what they are; only text is an expression. */
+	if (expression || (shape->condition && node->len > 0 && node->kind == YAML_STRING))
 		check_expressions(check, node, shape, scope);
 	/* One expression alone may give any kind of value; what it gives is known when it runs. */
 	if (shape->anything || (expression && scope->contexts && expr_is_single(node->text)))

@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+#include "agent/model/cron.h"
+
+#define DISPATCH_INPUTS_MAX 25
+#define ZONES "/usr/share/zoneinfo/UTC"
+
 typedef struct Reader {
 	const YamlDocument *document;
 	json_t *errors;
@@ -36,29 +41,21 @@ static void check_filters(Reader *reader, const YamlNode *filters)
 	}
 }
 
-static bool cron_field_is(const char *field)
-{
-	return *field && field[strspn(field, "0123456789*/,-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] == '\0';
-}
-
 static void check_schedule(Reader *reader, const YamlNode *schedule)
 {
 	for (size_t i = 0; schedule->kind == YAML_SEQUENCE && i < schedule->items_len; i++) {
 		const YamlNode *cron = yaml_get(schedule->items[i], "cron");
-		if (!cron || !cron->text)
+		const YamlNode *zone = yaml_get(schedule->items[i], "timezone");
+		g_autoptr(GError) error = NULL;
+		Cron read;
+		if (cron && cron->len > 0 && !cron_parse(cron->text, &read, &error))
+			MISTAKE(reader, cron, "%s", error->message);
+		if (!zone || zone->len == 0)
 			continue;
-		g_auto(GStrv) words = g_strsplit_set(cron->text, " \t", -1);
-		guint fields = 0;
-		bool good = true;
-		for (char **word = words; *word; word++) {
-			if (!**word)
-				continue;
-			good = good && cron_field_is(*word);
-			fields++;
-		}
-		if (fields != 5 || !good)
-			MISTAKE(reader, cron, "'%s' is not a schedule: minute hour day month weekday are expected",
-			        cron->text);
+		g_autoptr(GTimeZone) known = g_time_zone_new_identifier(zone->text);
+		/* A machine without the zones' files knows none of them; then the name is believed. */
+		if (!known && g_file_test(ZONES, G_FILE_TEST_EXISTS))
+			MISTAKE(reader, zone, "'%s' is not a time zone; write a name like 'Europe/Berlin'", zone->text);
 	}
 }
 
@@ -96,6 +93,10 @@ void check_on(const YamlDocument *document, const YamlNode *on, json_t *errors)
 			check_schedule(&reader, filters);
 		check_filters(&reader, filters);
 		const YamlNode *inputs = strcmp(event, "workflow_dispatch") == 0 ? yaml_get(filters, "inputs") : NULL;
+		if (is_mapping(inputs) && inputs->items_len / 2 > DISPATCH_INPUTS_MAX)
+			MISTAKE(&reader, inputs->items[2 * DISPATCH_INPUTS_MAX],
+			        "A dispatch can have %d inputs; this one has %zu", DISPATCH_INPUTS_MAX,
+			        inputs->items_len / 2);
 		for (size_t j = 0; is_mapping(inputs) && j + 1 < inputs->items_len; j += 2)
 			if (is_mapping(inputs->items[j + 1]))
 				check_dispatch_input(&reader, inputs->items[j + 1]);

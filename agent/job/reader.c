@@ -81,7 +81,8 @@ static void check_id(Reader *reader, const YamlNode *id, GHashTable *seen)
 
 static void check_uses(Reader *reader, const YamlNode *uses)
 {
-	if (!uses || g_str_has_prefix(uses->text, "./") || g_str_has_prefix(uses->text, "docker://"))
+	if (!uses || g_str_has_prefix(uses->text, "./") || g_str_has_prefix(uses->text, "$/") ||
+	        g_str_has_prefix(uses->text, "docker://"))
 		return;
 	const char *at = strchr(uses->text, '@');
 	const char *slash = strchr(uses->text, '/');
@@ -183,7 +184,8 @@ static void check_job(Reader *reader, const YamlNode *id, const YamlNode *job)
 	const YamlNode *strategy = yaml_get(job, "strategy");
 	check_matrix(reader, is_mapping(strategy) ? yaml_get(strategy, "matrix") : NULL);
 	const YamlNode *uses = yaml_get(job, "uses");
-	if (uses && uses->text && uses->len > 0 && !g_str_has_prefix(uses->text, "./") && !strchr(uses->text, '@'))
+	if (uses && uses->text && uses->len > 0 && !g_str_has_prefix(uses->text, "./") &&
+	        !g_str_has_prefix(uses->text, "$/") && !strchr(uses->text, '@'))
 		MISTAKE(reader, uses, "Expected format {org}/{repo}/{path}@ref or ./{path}. Actual '%s'", uses->text);
 }
 

@@ -25,6 +25,7 @@ static const Shape boolean = {.scalars = SCALAR_BOOLEAN};
 static const Shape number = {.scalars = SCALAR_NUMBER};
 static const Shape scalar = {.scalars = SCALAR_STRING | SCALAR_BOOLEAN | SCALAR_NUMBER};
 static const Shape filled_list = {.item = &filled};
+static const Shape string_list = {.item = &string};
 static const Shape filled_or_list = {.scalars = SCALAR_FILLED, .item = &filled};
 
 /* Permissions */
@@ -33,8 +34,9 @@ static const Shape level = {.scalars = SCALAR_WORD, .words = LIST("read", "write
 static const Shape level_read = {.scalars = SCALAR_WORD, .words = LIST("read", "none")};
 static const Shape level_write = {.scalars = SCALAR_WORD, .words = LIST("write", "none")};
 static const Field permission_fields[] = {{"actions", &level, false}, {"artifact-metadata", &level, false},
-        {"attestations", &level, false}, {"checks", &level, false}, {"contents", &level, false},
-        {"deployments", &level, false}, {"discussions", &level, false}, {"id-token", &level_write, false},
+        {"attestations", &level, false}, {"checks", &level, false}, {"code-quality", &level, false},
+        {"contents", &level, false}, {"copilot-requests", &level_write, false}, {"deployments", &level, false},
+        {"discussions", &level, false}, {"drives", &level, false}, {"id-token", &level_write, false},
         {"issues", &level, false}, {"models", &level_read, false}, {"packages", &level, false},
         {"pages", &level, false}, {"pull-requests", &level, false}, {"repository-projects", &level, false},
         {"security-events", &level, false}, {"statuses", &level, false},
@@ -59,7 +61,11 @@ static const Shape job_concurrency = {.scalars = SCALAR_FILLED,
         .contexts = LIST(STRATEGY)};
 
 static const Field run_fields[] = {{"shell", &filled, false}, {"working-directory", &filled, false}, END};
-static const Shape workflow_run_defaults = {.mapping = true, .fields = run_fields};
+/* GitHub takes no expressions here and in a step's `shell`; we evaluate them where the step runs. */
+static const Shape workflow_shell = {.scalars = SCALAR_FILLED, .contexts = LIST(GLOBAL)};
+static const Field workflow_run_fields[] = {
+        {"shell", &workflow_shell, false}, {"working-directory", &filled, false}, END};
+static const Shape workflow_run_defaults = {.mapping = true, .fields = workflow_run_fields};
 static const Shape job_run_defaults = {.mapping = true, .fields = run_fields, .contexts = LIST(STRATEGY, "env")};
 static const Field workflow_defaults_fields[] = {{"run", &workflow_run_defaults, false}, END};
 static const Field job_defaults_fields[] = {{"run", &job_run_defaults, false}, END};
@@ -76,29 +82,70 @@ static const Shape run_name = {.scalars = SCALAR_STRING, .contexts = LIST(GLOBAL
 #define FILTERS_TAGS {"tags", &filled_or_list, false}, {"tags-ignore", &filled_or_list, false}
 #define FILTERS_PATHS {"paths", &filled_or_list, false}, {"paths-ignore", &filled_or_list, false}
 
-static const Shape pull_request_type = {.scalars = SCALAR_WORD,
-        .words = LIST("assigned", "unassigned", "labeled", "unlabeled", "opened", "edited", "closed", "reopened",
-                "synchronize", "converted_to_draft", "ready_for_review", "locked", "unlocked", "enqueued", "dequeued",
-                "milestoned", "demilestoned", "review_requested", "review_request_removed", "auto_merge_enabled",
-                "auto_merge_disabled")};
-static const Shape pull_request_types = {.scalars = SCALAR_WORD,
-        .words = LIST("assigned", "unassigned", "labeled", "unlabeled", "opened", "edited", "closed", "reopened",
-                "synchronize", "converted_to_draft", "ready_for_review", "locked", "unlocked", "enqueued", "dequeued",
-                "milestoned", "demilestoned", "review_requested", "review_request_removed", "auto_merge_enabled",
-                "auto_merge_disabled"),
-        .item = &pull_request_type};
+/* The activities of events. `types` is one of them, or several. */
+#define TYPES(name, ...)                                                                                            \
+	static const Shape name##_type = {.scalars = SCALAR_WORD, .words = LIST(__VA_ARGS__)};                    \
+	static const Shape name##_types = {                                                                       \
+	        .scalars = SCALAR_WORD, .words = LIST(__VA_ARGS__), .item = &name##_type};
+TYPES(branch_protection_rule, "created", "edited", "deleted")
+TYPES(check_run, "completed", "created", "rerequested", "requested_action")
+TYPES(check_suite, "completed")
+TYPES(discussion, "created", "edited", "deleted", "transferred", "pinned", "unpinned", "labeled",
+        "unlabeled", "locked", "unlocked", "category_changed", "answered", "unanswered")
+TYPES(comment, "created", "edited", "deleted")
+TYPES(image_version, "created", "ready", "deleted")
+TYPES(issues, "opened", "edited", "deleted", "transferred", "pinned", "unpinned", "closed",
+        "reopened", "assigned", "unassigned", "labeled", "unlabeled", "locked", "unlocked",
+        "milestoned", "demilestoned", "field_added", "field_removed", "typed", "untyped")
+TYPES(member, "added", "edited", "deleted", "removed")
+TYPES(merge_group, "checks_requested", "destroyed")
+TYPES(milestone, "created", "closed", "opened", "edited", "deleted")
+TYPES(project, "created", "closed", "reopened", "edited", "deleted")
+TYPES(project_card, "created", "moved", "converted", "edited", "deleted")
+TYPES(project_column, "created", "updated", "moved", "deleted")
+TYPES(pull_request, "assigned", "unassigned", "labeled", "unlabeled", "opened", "edited",
+        "closed", "reopened", "synchronize", "converted_to_draft", "locked", "unlocked",
+        "enqueued", "dequeued", "milestoned", "demilestoned", "ready_for_review",
+        "review_requested", "review_request_removed", "auto_merge_enabled", "auto_merge_disabled",
+        "stacked")
+TYPES(review, "submitted", "edited", "dismissed")
+TYPES(registry_package, "published", "updated")
+TYPES(release, "published", "unpublished", "created", "edited", "deleted", "prereleased",
+        "released")
+TYPES(watch, "started")
+TYPES(workflow_run, "requested", "completed", "in_progress")
+
+/* Events that have types and nothing else. */
+#define ON_TYPES(name, kind)                                                                                         \
+	static const Field name##_fields[] = {{"types", &kind##_types, false}, END};                              \
+	static const Shape on_##name = {.scalars = SCALAR_NULL, .mapping = true, .fields = name##_fields};
+ON_TYPES(branch_protection_rule, branch_protection_rule)
+ON_TYPES(check_run, check_run)
+ON_TYPES(check_suite, check_suite)
+ON_TYPES(discussion, discussion)
+ON_TYPES(comment, comment)
+ON_TYPES(issues, issues)
+ON_TYPES(member, member)
+ON_TYPES(milestone, milestone)
+ON_TYPES(project, project)
+ON_TYPES(project_card, project_card)
+ON_TYPES(project_column, project_column)
+ON_TYPES(review, review)
+ON_TYPES(registry_package, registry_package)
+ON_TYPES(release, release)
+ON_TYPES(watch, watch)
 
 static const Field push_fields[] = {FILTERS_BRANCHES, FILTERS_TAGS, FILTERS_PATHS, END};
 static const Shape on_push = {.scalars = SCALAR_NULL, .mapping = true, .fields = push_fields};
 static const Field pull_request_fields[] = {
         {"types", &pull_request_types, false}, FILTERS_BRANCHES, FILTERS_PATHS, END};
 static const Shape on_pull_request = {.scalars = SCALAR_NULL, .mapping = true, .fields = pull_request_fields};
-static const Field merge_group_fields[] = {{"types", &filled_or_list, false}, FILTERS_BRANCHES, END};
+static const Field merge_group_fields[] = {{"types", &merge_group_types, false}, FILTERS_BRANCHES, END};
 static const Shape on_merge_group = {.scalars = SCALAR_NULL, .mapping = true, .fields = merge_group_fields};
-static const Field workflow_run_fields[] = {
-        {"types", &filled_or_list, false}, {"workflows", &filled_or_list, false}, FILTERS_BRANCHES, END};
-static const Shape on_workflow_run = {.scalars = SCALAR_NULL, .mapping = true, .fields = workflow_run_fields};
-static const Field image_version_fields[] = {{"types", &filled_or_list, false}, {"names", &filled_or_list, false},
+static const Field on_workflow_run_fields[] = {
+        {"types", &workflow_run_types, false}, {"workflows", &filled_or_list, false}, FILTERS_BRANCHES, END};
+static const Shape on_workflow_run = {.scalars = SCALAR_NULL, .mapping = true, .fields = on_workflow_run_fields};
+static const Field image_version_fields[] = {{"types", &image_version_types, false}, {"names", &filled_or_list, false},
         {"versions", &filled_or_list, false}, END};
 static const Shape on_image_version = {.scalars = SCALAR_NULL, .mapping = true, .fields = image_version_fields};
 static const Field types_fields[] = {{"types", &filled_or_list, false}, END};
@@ -111,7 +158,7 @@ static const Shape on_schedule = {.item = &cron};
 static const Shape dispatch_type = {
         .scalars = SCALAR_WORD, .words = LIST("string", "boolean", "number", "choice", "environment")};
 static const Field dispatch_input_fields[] = {{"description", &string, false}, {"type", &dispatch_type, false},
-        {"required", &boolean, false}, {"default", &scalar, false}, {"options", &filled_list, false},
+        {"required", &boolean, false}, {"default", &scalar, false}, {"options", &string_list, false},
         {"deprecationMessage", &string, false}, END};
 static const Shape dispatch_input = {.scalars = SCALAR_NULL, .mapping = true, .fields = dispatch_input_fields};
 static const Shape dispatch_inputs = {.scalars = SCALAR_NULL, .mapping = true, .value = &dispatch_input};
@@ -137,19 +184,21 @@ static const Field call_fields[] = {
 static const Shape on_call = {.scalars = SCALAR_NULL, .mapping = true, .fields = call_fields};
 
 #define EVENTS(ROW)                                                                                                 \
-	ROW(branch_protection_rule, on_types) ROW(check_run, on_types) ROW(check_suite, on_types)                 \
-	ROW(create, on_plain) ROW(delete, on_plain) ROW(deployment, on_plain)                                     \
-	ROW(deployment_status, on_plain) ROW(discussion, on_types) ROW(discussion_comment, on_types)              \
-	ROW(fork, on_plain) ROW(gollum, on_plain) ROW(image_version, on_image_version)                            \
-	ROW(issue_comment, on_types) ROW(issues, on_types) ROW(label, on_types) ROW(member, on_types)             \
-	ROW(merge_group, on_merge_group) ROW(milestone, on_types) ROW(page_build, on_plain)                       \
-	ROW(project, on_types) ROW(project_card, on_types) ROW(project_column, on_types) ROW(public, on_plain)    \
-	ROW(pull_request, on_pull_request) ROW(pull_request_comment, on_types)                                    \
-	ROW(pull_request_review, on_types) ROW(pull_request_review_comment, on_types)                             \
-	ROW(pull_request_target, on_pull_request) ROW(push, on_push) ROW(registry_package, on_types)              \
-	ROW(release, on_types) ROW(repository_dispatch, on_types) ROW(schedule, on_schedule)                      \
-	ROW(status, on_plain) ROW(watch, on_types) ROW(workflow_call, on_call)                                    \
-	ROW(workflow_dispatch, on_dispatch) ROW(workflow_run, on_workflow_run)
+	ROW(branch_protection_rule, on_branch_protection_rule) ROW(check_run, on_check_run)                        \
+	ROW(check_suite, on_check_suite) ROW(create, on_plain) ROW(delete, on_plain)                               \
+	ROW(deployment, on_plain) ROW(deployment_status, on_plain) ROW(discussion, on_discussion)                  \
+	ROW(discussion_comment, on_comment) ROW(fork, on_plain) ROW(gollum, on_plain)                              \
+	ROW(image_version, on_image_version) ROW(issue_comment, on_comment) ROW(issues, on_issues)                 \
+	ROW(label, on_comment) ROW(member, on_member) ROW(merge_group, on_merge_group)                             \
+	ROW(milestone, on_milestone) ROW(page_build, on_plain) ROW(project, on_project)                            \
+	ROW(project_card, on_project_card) ROW(project_column, on_project_column) ROW(public, on_plain)            \
+	ROW(pull_request, on_pull_request) ROW(pull_request_comment, on_comment)                                   \
+	ROW(pull_request_review, on_review) ROW(pull_request_review_comment, on_comment)                           \
+	ROW(pull_request_target, on_pull_request) ROW(push, on_push)                                               \
+	ROW(registry_package, on_registry_package) ROW(release, on_release)                                        \
+	ROW(repository_dispatch, on_types) ROW(schedule, on_schedule) ROW(status, on_plain)                        \
+	ROW(watch, on_watch) ROW(workflow_call, on_call) ROW(workflow_dispatch, on_dispatch)                       \
+	ROW(workflow_run, on_workflow_run)
 #define EVENT_FIELD(name, shape) {#name, &shape, false},
 #define EVENT_NAME(name, shape) #name,
 
@@ -174,7 +223,7 @@ static const Shape container_image = {.scalars = SCALAR_GIVEN};
 static const Field container_fields[] = {{"image", &container_image, true}, {"options", &string, false},
         {"env", &container_env, false}, {"ports", &filled_list, false}, {"volumes", &filled_list, false},
         {"credentials", &credentials, false}, END};
-static const Field service_fields[] = {{"image", &filled, true}, {"options", &string, false},
+static const Field service_fields[] = {{"image", &container_image, true}, {"options", &string, false},
         {"entrypoint", &string, false}, {"command", &string, false}, {"env", &container_env, false},
         {"ports", &filled_list, false}, {"volumes", &filled_list, false}, {"credentials", &credentials, false}, END};
 static const Shape container = {.scalars = SCALAR_STRING,
@@ -193,6 +242,7 @@ static const Shape step_if = {.scalars = SCALAR_STRING,
         .status = true,
         .hash_files = true};
 static const Shape step_string = {.scalars = SCALAR_STRING, .contexts = STEP_CONTEXTS, .hash_files = true};
+static const Shape step_shell = {.scalars = SCALAR_FILLED, .contexts = STEP_CONTEXTS, .hash_files = true};
 static const Shape step_boolean = {.scalars = SCALAR_BOOLEAN, .contexts = STEP_CONTEXTS, .hash_files = true};
 static const Shape step_number = {.scalars = SCALAR_NUMBER, .contexts = STEP_CONTEXTS, .hash_files = true};
 static const Shape step_map = {
@@ -203,7 +253,7 @@ static const Shape step_map = {
 	        {"timeout-minutes", &step_number, false}, {"continue-on-error", &step_boolean, false},            \
 	        {"env", &step_map, false}, {"background", &boolean, false}
 static const Field run_step_fields[] = {STEP_FIELDS, {"run", &step_string, true},
-        {"working-directory", &step_string, false}, {"shell", &filled, false}, END};
+        {"working-directory", &step_string, false}, {"shell", &step_shell, false}, END};
 static const Field uses_step_fields[] = {STEP_FIELDS, {"uses", &filled, true}, {"with", &step_map, false}, END};
 static const Shape run_step = {.mapping = true, .fields = run_step_fields};
 static const Shape uses_step = {.mapping = true, .fields = uses_step_fields};
@@ -249,8 +299,11 @@ static const Shape steps = {.item = &step};
 
 /* Jobs */
 
-static const Shape job_if = {
-        .scalars = SCALAR_STRING, .condition = true, .contexts = LIST(NEEDS), .status = true};
+static const Shape job_if = {.scalars = SCALAR_STRING,
+        .condition = true,
+        .contexts = LIST(NEEDS),
+        .status = true,
+        .status_arguments = true};
 static const Shape strategy_string = {.scalars = SCALAR_STRING, .contexts = LIST(STRATEGY)};
 static const Shape strategy_number = {.scalars = SCALAR_NUMBER, .contexts = LIST(STRATEGY)};
 static const Shape strategy_boolean = {.scalars = SCALAR_BOOLEAN, .contexts = LIST(STRATEGY)};

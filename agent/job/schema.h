@@ -39,6 +39,7 @@ struct Shape {
 	/* Expressions: the contexts they may name; NULL inherits those of the shape around, none at the root. */
 	const char *const *contexts;
 	bool status;     /* success(), failure() and so on may be called */
+	bool status_arguments; /* success() and failure() may name jobs */
 	bool hash_files; /* and hashFiles() */
 	bool condition;  /* an `if`: an expression also without ${{ }} */
 	bool anything;   /* any value; only its expressions are looked at */

@@ -96,6 +96,39 @@ static void kinds_of_values_are_checked(void)
 	refused("on: []\n" JOB, 1, 5, "names no event");
 }
 
+static void events_and_their_activities_are_known(void)
+{
+	refused("on: {release: {types: [publish]}}\n" JOB, 1, 24, "did you mean 'published'?");
+	refused("on: {issues: {types: open}}\n" JOB, 1, 22, "did you mean 'opened'?");
+	refused("on: {watch: {types: [stopped]}}\n" JOB, 1, 22, "known here: started");
+	refused("on: {create: {types: [x]}}\n" JOB, 1, 14, "nothing is expected");
+	g_autoptr(Workflow) workflow =
+	        read_valid("on:\n  issues: {types: [typed, field_added]}\n  pull_request: {types: [stacked, opened]}\n"
+	                   "  repository_dispatch: {types: [my-own]}\n  merge_group: {types: checks_requested}\n"
+	                   "permissions: {code-quality: read, drives: write, models: read, copilot-requests: write}\n" JOB);
+	refused("on: push\npermissions: {models: write}\n" JOB, 2, 23, "Unexpected value 'write'");
+}
+
+static void schedules_are_read_to_the_last_field(void)
+{
+	refused("on: {schedule: [{cron: '60 * * * *'}]}\n" JOB, 1, 24, "'60' is not a minute");
+	refused("on: {schedule: [{cron: '@daily'}]}\n" JOB, 1, 24, "minute hour day month weekday");
+	g_autoptr(Workflow) workflow = read_valid("on: {schedule: [{cron: '0 9 * * MON-FRI', timezone: UTC}]}\n" JOB);
+	if (g_file_test("/usr/share/zoneinfo/UTC", G_FILE_TEST_EXISTS))
+		refused("on: {schedule: [{cron: '0 9 * * *', timezone: Berlin}]}\n" JOB, 1, 47, "is not a time zone");
+}
+
+static void a_dispatch_has_at_most_25_inputs(void)
+{
+	g_autoptr(GString) text = g_string_new("on:\n  workflow_dispatch:\n    inputs:\n");
+	for (int i = 1; i <= 25; i++)
+		g_string_append_printf(text, "      i%d: {type: string}\n", i);
+	g_autofree char *good = g_strconcat(text->str, JOB, NULL);
+	g_autoptr(Workflow) workflow = read_valid(good);
+	g_autofree char *bad = g_strconcat(text->str, "      i26: {type: string}\n", JOB, NULL);
+	refused(bad, 29, 7, "this one has 26");
+}
+
 static void contexts_are_checked_where_they_stand(void)
 {
 	refused("on: push\njobs:\n  a:\n    runs-on: '${{ secrets.X }}'\n", 4, 14, "'secrets'");
@@ -104,6 +137,7 @@ static void contexts_are_checked_where_they_stand(void)
 	refused("on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: x, if: 'secrets.X'}]\n", 5, 26, "'secrets'");
 	refused("on: push\njobs:\n  a:\n    env: {A: '${{ always() }}'}\n" STEPS, 4, 14, "always");
 	refused("on: push\njobs:\n  a:\n    name: ${{ hashFiles('x') }}\n" STEPS, 4, 11, "hashFiles");
+	refused("on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: x, if: \"success('b')\"}]\n", 5, 26, "Too many");
 	refused("on: push\nrun-name: ${{ needs.x }}\n" JOB, 2, 11, "'needs'");
 	refused("on: push\nname: ${{ github.ref }}\n" JOB, 2, 7, "An expression cannot be used here");
 	refused("on: push\njobs:\n  a:\n    needs: '${{ github.ref }}'\n" STEPS, 4, 12, "An expression cannot be used here");
@@ -196,6 +230,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/reader/a_file_without_name_is_named_by_its_path", a_file_without_name_is_named_by_its_path);
 	g_test_add_func("/reader/unknown_keys_are_mistakes_with_a_hint", unknown_keys_are_mistakes_with_a_hint);
 	g_test_add_func("/reader/kinds_of_values_are_checked", kinds_of_values_are_checked);
+	g_test_add_func("/reader/events_and_their_activities_are_known", events_and_their_activities_are_known);
+	g_test_add_func("/reader/schedules_are_read_to_the_last_field", schedules_are_read_to_the_last_field);
+	g_test_add_func("/reader/a_dispatch_has_at_most_25_inputs", a_dispatch_has_at_most_25_inputs);
 	g_test_add_func("/reader/contexts_are_checked_where_they_stand", contexts_are_checked_where_they_stand);
 	g_test_add_func("/reader/ids_are_checked", ids_are_checked);
 	g_test_add_func("/reader/needs_form_a_graph", needs_form_a_graph);
