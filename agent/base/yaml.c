@@ -16,6 +16,14 @@
 #include "agent/base/yaml_scalar.h"
 
 #define WHOLE_MAX 9007199254740992.0
+#define NODES_IN_BLOCK 64
+#define KEYS_COMPARED 12 /* a mapping with more keys finds doubles by a table */
+
+/** Nodes are made in blocks and freed with their document; only their texts are freed one by one. */
+typedef struct NodeBlock {
+	size_t len;
+	YamlNode nodes[NODES_IN_BLOCK];
+} NodeBlock;
 
 /** What a node stands for once its aliases are written out. */
 typedef struct Measure {
@@ -33,6 +41,8 @@ typedef struct Reader {
 	yaml_parser_t parser;
 	YamlDocument *document;
 	GHashTable *anchors; /* name → Anchor */
+	GPtrArray *open;     /* items of the collections that are not finished */
+	NodeBlock *block;    /* the one with room */
 	size_t alias_nodes;
 	size_t alias_bytes;
 	/* the mistake, when there is one */
@@ -122,38 +132,46 @@ static bool next_event(Reader *reader, yaml_event_t *out)
 	return yaml_parser_parse(&reader->parser, out) || parser_mistake(reader);
 }
 
+static void block_free(void *data)
+{
+	NodeBlock *block = data;
+	for (size_t i = 0; i < block->len; i++) {
+		g_free(block->nodes[i].text);
+		g_free(block->nodes[i].items);
+	}
+	g_free(block);
+}
+
 static YamlNode *node_new(Reader *reader, const yaml_event_t *event, YamlKind kind)
 {
 	int line = (int)event->start_mark.line + 1;
 	int column = (int)event->start_mark.column + 1;
-	if (reader->document->nodes->len >= YAML_NODES_MAX) {
+	if (reader->document->nodes_len >= YAML_NODES_MAX) {
 		mistake(reader, line, column, "more than %d values in one file", YAML_NODES_MAX);
 		return NULL;
 	}
-	YamlNode *node = g_new0(YamlNode, 1);
+	if (!reader->block || reader->block->len == NODES_IN_BLOCK) {
+		reader->block = g_new(NodeBlock, 1);
+		reader->block->len = 0;
+		g_ptr_array_add(reader->document->blocks, reader->block);
+	}
+	YamlNode *node = &reader->block->nodes[reader->block->len++];
 	*node = (YamlNode){.kind = kind, .line = line, .column = column};
-	g_ptr_array_add(reader->document->nodes, node);
+	reader->document->nodes_len++;
 	return node;
 }
 
-static void node_free(void *data)
-{
-	YamlNode *node = data;
-	g_free(node->text);
-	g_free(node->items);
-	g_free(node);
-}
-
-static YamlNode *read_scalar(Reader *reader, const yaml_event_t *event)
+/** Takes the event's text: libyaml's memory is malloc's, and so is ours. */
+static YamlNode *read_scalar(Reader *reader, yaml_event_t *event)
 {
 	YamlNode *node = node_new(reader, event, YAML_STRING);
 	if (!node)
 		return NULL;
-	const char *value = (const char *)event->data.scalar.value;
 	node->len = event->data.scalar.length;
-	node->text = g_strndup(value, node->len);
+	node->text = (char *)event->data.scalar.value;
+	event->data.scalar.value = NULL;
 	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	if (memchr(value, '\0', node->len)) {
+	if (memchr(node->text, '\0', node->len)) {
 		mistake(reader, node->line, node->column, "a NUL character cannot be used");
 		return NULL;
 	}
@@ -189,16 +207,35 @@ static YamlNode *read_alias(Reader *reader, const yaml_event_t *event, int depth
 	return anchor->node;
 }
 
-static YamlNode *read_node(Reader *reader, const yaml_event_t *event, int depth, Measure *measure);
+static YamlNode *read_node(Reader *reader, yaml_event_t *event, int depth, Measure *measure);
 
-static bool check_key(Reader *reader, GHashTable *seen, const YamlNode *key)
+/** Is a key among those of the mapping being read, whose items begin at `first`? */
+static bool key_is_new(Reader *reader, GHashTable **seen, guint first, const YamlNode *key)
+{
+	YamlNode *const *items = (YamlNode *const *)reader->open->pdata;
+	guint count = (reader->open->len - first) / 2;
+	if (!*seen && count < KEYS_COMPARED) {
+		for (guint i = first; i < reader->open->len; i += 2)
+			if (items[i]->len == key->len && memcmp(items[i]->text, key->text, key->len) == 0)
+				return false;
+		return true;
+	}
+	if (!*seen) {
+		*seen = g_hash_table_new(g_str_hash, g_str_equal);
+		for (guint i = first; i < reader->open->len; i += 2)
+			g_hash_table_add(*seen, items[i]->text);
+	}
+	return g_hash_table_add(*seen, key->text);
+}
+
+static bool check_key(Reader *reader, GHashTable **seen, guint first, const YamlNode *key)
 {
 	if (key->kind == YAML_SEQUENCE || key->kind == YAML_MAPPING)
 		return mistake(reader, key->line, key->column, "a key cannot be %s", yaml_kind_name(key->kind));
 	if (key->plain && strcmp(key->text, "<<") == 0)
 		return mistake(reader, key->line, key->column,
 		        "merge keys are not supported; write the keys out, or use an alias as a whole value");
-	if (!g_hash_table_add(seen, key->text))
+	if (!key_is_new(reader, seen, first, key))
 		return mistake(reader, key->line, key->column, "'%s' is already defined", key->text);
 	return true;
 }
@@ -210,9 +247,8 @@ static YamlNode *read_container(Reader *reader, YamlNode *node, int depth, Measu
 		mistake(reader, node->line, node->column, "nested deeper than %d", YAML_DEPTH_MAX);
 		return NULL;
 	}
-	g_autoptr(GPtrArray) items = g_ptr_array_new();
-	g_autoptr(GHashTable) seen =
-	        node->kind == YAML_MAPPING ? g_hash_table_new(g_str_hash, g_str_equal) : NULL;
+	guint first = reader->open->len;
+	g_autoptr(GHashTable) seen = NULL;
 	for (;;) {
 		yaml_event_t event;
 		if (!next_event(reader, &event))
@@ -224,15 +260,18 @@ static YamlNode *read_container(Reader *reader, YamlNode *node, int depth, Measu
 		Measure inner = {0};
 		YamlNode *item = read_node(reader, &event, depth + 1, &inner);
 		yaml_event_delete(&event);
-		if (!item || (seen && items->len % 2 == 0 && !check_key(reader, seen, item)))
+		bool key = node->kind == YAML_MAPPING && (reader->open->len - first) % 2 == 0;
+		if (!item || (key && !check_key(reader, &seen, first, item)))
 			return NULL;
 		measure->nodes += inner.nodes;
 		measure->bytes += inner.bytes;
 		measure->height = MAX(measure->height, inner.height + 1);
-		g_ptr_array_add(items, item);
+		g_ptr_array_add(reader->open, item);
 	}
-	node->items_len = items->len;
-	node->items = (YamlNode **)g_ptr_array_free(g_steal_pointer(&items), FALSE);
+	node->items_len = reader->open->len - first;
+	if (node->items_len > 0)
+		node->items = g_memdup2(&reader->open->pdata[first], node->items_len * sizeof *node->items);
+	g_ptr_array_set_size(reader->open, (gint)first);
 	return node;
 }
 
@@ -263,7 +302,7 @@ static const char *anchor_of(const yaml_event_t *event)
 	return (const char *)anchor;
 }
 
-static YamlNode *read_node(Reader *reader, const yaml_event_t *event, int depth, Measure *measure)
+static YamlNode *read_node(Reader *reader, yaml_event_t *event, int depth, Measure *measure)
 {
 	if (event->type == YAML_ALIAS_EVENT)
 		return read_alias(reader, event, depth, measure);
@@ -334,7 +373,7 @@ YamlDocument *yaml_parse_parts(const char *text, size_t len, const char *name, i
 {
 	g_autoptr(YamlDocument) document = g_new0(YamlDocument, 1);
 	document->name = g_utf8_make_valid(name, -1);
-	document->nodes = g_ptr_array_new_with_free_func(node_free);
+	document->blocks = g_ptr_array_new_with_free_func(block_free);
 	document->source_len = len;
 	document->source = len <= YAML_BYTES_MAX ? g_malloc(len + 1) : g_strdup("");
 	if (len <= YAML_BYTES_MAX) {
@@ -342,7 +381,8 @@ YamlDocument *yaml_parse_parts(const char *text, size_t len, const char *name, i
 		document->source[len] = '\0';
 	}
 	g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-	Reader reader = {.document = document, .anchors = anchors};
+	g_autoptr(GPtrArray) open = g_ptr_array_new();
+	Reader reader = {.document = document, .anchors = anchors, .open = open};
 	if (read_document(&reader))
 		return g_steal_pointer(&document);
 
@@ -370,7 +410,7 @@ void yaml_document_free(YamlDocument *document)
 {
 	if (!document)
 		return;
-	g_clear_pointer(&document->nodes, g_ptr_array_unref);
+	g_clear_pointer(&document->blocks, g_ptr_array_unref);
 	g_free(document->name);
 	g_free(document->source);
 	g_free(document);
@@ -383,7 +423,7 @@ YamlNode *yaml_get(const YamlNode *mapping, const char *key)
 	if (!mapping || mapping->kind != YAML_MAPPING)
 		return NULL;
 	for (size_t i = 0; i + 1 < mapping->items_len; i += 2)
-		if (strcmp(mapping->items[i]->text, key) == 0)
+		if (*mapping->items[i]->text == *key && strcmp(mapping->items[i]->text, key) == 0)
 			return mapping->items[i + 1];
 	return NULL;
 }

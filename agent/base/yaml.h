@@ -34,7 +34,8 @@ typedef struct YamlDocument {
 	char *name;
 	char *source;
 	size_t source_len;
-	GPtrArray *nodes; /* all of them, once each */
+	GPtrArray *blocks; /* of nodes, and what their `items` point to */
+	size_t nodes_len;
 } YamlDocument;
 
 #define YAML_BYTES_MAX (10 * 1024 * 1024)

@@ -85,6 +85,11 @@ bool yaml_is_float(const char *text, double *out)
 
 void yaml_set_plain(YamlNode *node)
 {
+	/* Most scalars are strings, and their first character tells. */
+	if (*node->text && !strchr("~nNtTfF.+-0123456789", *node->text)) {
+		node->kind = YAML_STRING;
+		return;
+	}
 	if (yaml_is_null(node->text))
 		node->kind = YAML_NULL;
 	else if (yaml_is_boolean(node->text, &node->truth))

@@ -9,6 +9,8 @@
 
 #include "agent/model/expr.h"
 
+#define KEYS_COMPARED 12 /* keys of one mapping that are compared each with each */
+
 /** Where the walk is: what expressions may name there. */
 typedef struct Check {
 	const YamlDocument *document;
@@ -181,7 +183,7 @@ static void check_node(Check *check, const YamlNode *node, const Shape *shape, c
 static const Field *find_field(const Field *fields, const char *name)
 {
 	for (const Field *field = fields; field && field->name; field++)
-		if (strcmp(field->name, name) == 0)
+		if (*field->name == *name && strcmp(field->name, name) == 0)
 			return field;
 	return NULL;
 }
@@ -208,12 +210,33 @@ static void check_pair(Check *check, const YamlNode *key, const YamlNode *value,
 	}
 }
 
+/** The keys before the item at `at`, without regard to case; a table is made only where there are many. */
+static bool key_is_new(const YamlNode *node, size_t at, GHashTable **seen)
+{
+	const char *text = node->items[at]->text;
+	bool table = node->items_len / 2 > KEYS_COMPARED;
+	for (size_t i = 0; !table && i < at; i += 2) {
+		const YamlNode *other = node->items[i];
+		if (other->len == node->items[at]->len && g_ascii_strcasecmp(other->text, text) == 0)
+			return false;
+		table = !g_str_is_ascii(text) && !g_str_is_ascii(other->text);
+	}
+	if (!table && !*seen)
+		return true;
+	if (!*seen) {
+		*seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+		for (size_t i = 0; i < at; i += 2)
+			g_hash_table_add(*seen, g_utf8_casefold(node->items[i]->text, -1));
+	}
+	return g_hash_table_add(*seen, g_utf8_casefold(text, -1));
+}
+
 static void check_mapping(Check *check, const YamlNode *node, const Shape *shape, const Scope *scope)
 {
-	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) seen = NULL;
 	for (size_t i = 0; i + 1 < node->items_len; i += 2) {
 		const YamlNode *key = node->items[i];
-		if (!g_hash_table_add(seen, g_utf8_casefold(key->text, -1)))
+		if (!key_is_new(node, i, &seen))
 			check_mistake(check->errors, check->document, key, "'%s' is already defined", key->text);
 		else
 			check_pair(check, key, node->items[i + 1], shape, scope);

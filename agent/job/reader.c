@@ -44,7 +44,7 @@ static bool is_mapping(const YamlNode *node)
 static const YamlNode *find_key(const YamlNode *mapping, const char *name)
 {
 	for (size_t i = 0; is_mapping(mapping) && i + 1 < mapping->items_len; i += 2)
-		if (strcmp(mapping->items[i]->text, name) == 0)
+		if (*mapping->items[i]->text == *name && strcmp(mapping->items[i]->text, name) == 0)
 			return mapping->items[i];
 	return NULL;
 }
@@ -447,6 +447,8 @@ static int compare_errors(const void *a, const void *b)
 
 static json_t *sorted(json_t *errors)
 {
+	if (json_array_size(errors) < 2)
+		return errors;
 	g_autoptr(GPtrArray) all = g_ptr_array_new();
 	size_t i = 0;
 	json_t *one = NULL;
@@ -460,7 +462,7 @@ static json_t *sorted(json_t *errors)
 	return out;
 }
 
-Workflow *reader_read(const char *text, size_t len, const char *path, json_t **out_errors)
+YamlDocument *reader_check(const char *text, size_t len, const char *path, json_t **out_errors)
 {
 	json_t *errors = json_array();
 	int line = 0;
@@ -468,7 +470,6 @@ Workflow *reader_read(const char *text, size_t len, const char *path, json_t **o
 	g_autofree char *message = NULL;
 	g_autofree char *caret = NULL;
 	g_autoptr(YamlDocument) document = yaml_parse_parts(text, len, path, &line, &column, &message, &caret);
-	Workflow *workflow = NULL;
 	if (!document) {
 		json_array_append_new(errors, json_pack("{s:i,s:i,s:s,s:s}", "line", line, "column", column, "message",
 		                                      message, "caret", caret));
@@ -480,9 +481,25 @@ Workflow *reader_read(const char *text, size_t len, const char *path, json_t **o
 			check_concurrency(&reader, yaml_get(document->root, "concurrency"));
 			check_jobs(&reader, yaml_get(document->root, "jobs"));
 		}
-		if (json_array_size(errors) == 0)
-			workflow = build(document);
 	}
 	*out_errors = sorted(errors);
-	return workflow;
+	return json_array_size(*out_errors) == 0 ? g_steal_pointer(&document) : NULL;
+}
+
+json_t *reader_refusals(const YamlDocument *document)
+{
+	json_t *refusals = json_array();
+	const YamlNode *jobs = yaml_get(document->root, "jobs");
+	for (size_t i = 0; i + 1 < jobs->items_len; i += 2) {
+		g_autofree char *refusal = refusal_of(document, jobs->items[i + 1]);
+		if (refusal)
+			json_array_append_new(refusals, json_string(refusal));
+	}
+	return refusals;
+}
+
+Workflow *reader_read(const char *text, size_t len, const char *path, json_t **out_errors)
+{
+	g_autoptr(YamlDocument) document = reader_check(text, len, path, out_errors);
+	return document ? build(document) : NULL;
 }

@@ -77,7 +77,7 @@ static void print_json_line(json_t *line)
 	free(text);
 }
 
-static void print_verdict(const Validation *validation, const char *path, const Workflow *workflow, json_t *errors)
+static void print_verdict(const Validation *validation, const char *path, const YamlDocument *document, json_t *errors)
 {
 	size_t i = 0;
 	json_t *one = NULL;
@@ -86,21 +86,19 @@ static void print_verdict(const Validation *validation, const char *path, const 
 			json_object_del(one, "caret");
 		g_autoptr(json_t) line = json_object();
 		json_set_string(line, "path", path);
-		json_set_bool(line, "valid", workflow != NULL);
+		json_set_bool(line, "valid", document != NULL);
 		json_set(line, "errors", json_incref(errors));
 		print_json_line(line);
 		return;
 	}
 	json_array_foreach(errors, i, one)
 		printf("%s\n", json_get_string(one, "caret", ""));
-	if (!workflow)
+	if (!document)
 		return;
 	printf("%s: valid\n", path);
-	for (guint j = 0; j < workflow->jobs->len; j++) {
-		const WorkflowJob *job = g_ptr_array_index(workflow->jobs, j);
-		if (job->refusal)
-			fprintf(stderr, "assay: %s\n", job->refusal);
-	}
+	g_autoptr(json_t) refusals = reader_refusals(document);
+	json_array_foreach(refusals, i, one)
+		fprintf(stderr, "assay: %s\n", json_string_value(one));
 }
 
 static void validate_file(Validation *validation, const char *path)
@@ -114,9 +112,9 @@ static void validate_file(Validation *validation, const char *path)
 	gsize len = 0;
 	const char *text = g_bytes_get_data(bytes, &len);
 	g_autoptr(json_t) errors = NULL;
-	g_autoptr(Workflow) workflow = reader_read(text ? text : "", len, path, &errors);
-	print_verdict(validation, path, workflow, errors);
-	raise_status(validation, workflow ? 0 : 1);
+	g_autoptr(YamlDocument) document = reader_check(text ? text : "", len, path, &errors);
+	print_verdict(validation, path, document, errors);
+	raise_status(validation, document ? 0 : 1);
 }
 
 static int compare_names(const void *a, const void *b)
