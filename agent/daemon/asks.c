@@ -102,7 +102,8 @@ static json_t *artifact_get(const Ask *ask, GError **error)
 static json_t *cache_scopes(const Ask *ask)
 {
 	const json_t *run = json_object_get(ask->job, "run");
-	const json_t *github = json_object_get(run, "github");
+	g_autofree char *context = runs_github(ask->daemon->store, ask->task->run, NULL);
+	g_autoptr(json_t) github = context ? json_parse(context, strlen(context), "a run's context", NULL) : NULL;
 	const char *base = json_get_string(github, "base_ref", NULL);
 	json_t *scopes = json_array();
 	json_array_append_new(scopes, json_string(json_get_string(run, "ref", "")));

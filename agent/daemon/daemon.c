@@ -102,6 +102,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	daemon->active = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)active_free);
 	daemon->touched = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	daemon->subscribers = g_array_new(FALSE, FALSE, sizeof(Subscriber));
+	daemon->ended = g_ptr_array_new_with_free_func(g_free);
 	daemon->jobs_max = config->jobs > 0 ? config->jobs : (int)g_get_num_processors();
 	daemon->store = store_open(path, key, error);
 	explicit_bzero(key, sizeof key);
@@ -113,6 +114,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	}
 	folders_forget(daemon);
 	dispatch_adopt(daemon);
+	folders_sweep(daemon);
 	gatekeeper_arm(daemon);
 	daemon_wake(daemon);
 	return daemon;
@@ -129,6 +131,7 @@ void daemon_free(Daemon *daemon)
 	if (daemon->expiry_source)
 		g_source_remove(daemon->expiry_source);
 	g_hash_table_unref(daemon->active);
+	g_ptr_array_unref(daemon->ended);
 	zygote_free(daemon->zygote);
 	store_close(daemon->store);
 	g_hash_table_unref(daemon->touched);

@@ -162,11 +162,7 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	if (!vars)
 		return NULL;
 	json_t *contexts = json_object();
-	g_autoptr(json_t) github = json_copy(json_object_get(run, "github")); /* its own keys; the payload is shared */
-	if (!json_is_object(github)) {
-		json_decref(g_steal_pointer(&github));
-		github = json_object();
-	}
+	json_t *github = json_object(); /* what is added to the run's own, see describe() */
 	char number[32];
 	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, task->run);
 	json_set_string(github, "run_id", number);
@@ -175,11 +171,7 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, json_get_int(internal, "attempt", 1));
 	json_set_string(github, "run_attempt", number);
 	json_set_string(github, "server_url", daemon_url(daemon));
-	json_t *inputs = json_object_get(github, "inputs"); /* typed; those of the event are texts */
-	if (!inputs)
-		inputs = json_object_get(json_object_get(github, "event"), "inputs");
-	json_set(contexts, "inputs", inputs ? json_incref(inputs) : json_object());
-	json_set(contexts, "github", json_incref(github));
+	json_set(contexts, "github", github);
 	json_set(contexts, "vars", json_incref(vars));
 	json_set(contexts, "needs", needs_object(jobs, needs));
 	return contexts;
@@ -246,10 +238,25 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	return *out_secrets != NULL;
 }
 
-/* The shas that the repo's releases were made from: a job with an environment is told what changed since. */
-static json_t *describe(Daemon *daemon, const Task *task, json_t **out_secrets, GError **error)
+/* The text of an object with one more key, whose value is the text of JSON. Frees plain. */
+static char *add_raw(char *plain, const char *key, const char *value)
+{
+	size_t len = strlen(plain);
+	g_assert(len > 2 && plain[len - 1] == '}');
+	plain[len - 1] = '\0';
+	char *text = g_strconcat(plain, ",\"", key, "\":", value, "}", NULL);
+	g_free(plain);
+	return text;
+}
+
+/*
+ * job.json, the caller's. The run's github context goes from the store into it as text: with its event's payload it is the
+ * largest part of it, and nothing here has to look inside.
+ */
+static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, int64_t *out_timeout_us, GError **error)
 {
 	g_autoptr(json_t) object = json_object();
+	g_autofree char *github = NULL;
 	json_set_int(object, "version", 1);
 	json_set_int(object, "task", task->id);
 	json_set_int(object, "fence", task->fence);
@@ -276,6 +283,9 @@ static json_t *describe(Daemon *daemon, const Task *task, json_t **out_secrets, 
 		if (!contexts)
 			return NULL;
 		json_set(object, "contexts", contexts);
+		github = runs_github(daemon->store, task->run, error);
+		if (!github)
+			return NULL;
 		json_t *run = json_object();
 		json_set_int(run, "id", task->run);
 		copy_key(run, json_object_get(internal, "run"), "number");
@@ -289,7 +299,9 @@ static json_t *describe(Daemon *daemon, const Task *task, json_t **out_secrets, 
 			return NULL;
 		}
 	}
-	return g_steal_pointer(&object);
+	*out_timeout_us = json_get_int(json_object_get(object, "limits"), "timeout_us", 0);
+	char *text = json_text(object);
+	return github ? add_raw(text, "github", github) : text;
 }
 
 void active_free(Active *active)
@@ -302,6 +314,9 @@ void active_free(Active *active)
 		g_source_remove(active->deadline_source);
 	if (active->retry_source)
 		g_source_remove(active->retry_source);
+	if (active->soon_source)
+		g_source_remove(active->soon_source);
+	autofd_close(&active->events_fd);
 	if (active->watch)
 		watch_remove(active->watch);
 	if (active->pidfd >= 0)
@@ -321,6 +336,9 @@ static Active *active_new(Daemon *daemon, Task *task)
 	active->task = task;
 	active->folder = daemon_task_folder(daemon, task->id);
 	active->pidfd = -1;
+	active->events_fd = -1;
+	active->seen = task->offset;
+	active->noted = task->pid > 0;
 	active->is_job = strcmp(task->kind, "job") == 0;
 	if (active->is_job)
 		daemon->jobs_running++;
@@ -351,7 +369,8 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	g_autoptr(Task) task = taken;
 	g_autoptr(GError) why = NULL;
 	g_autoptr(json_t) secrets = NULL;
-	g_autoptr(json_t) description = describe(daemon, task, &secrets, &why);
+	int64_t timeout_us = 0;
+	g_autofree char *description = describe(daemon, task, &secrets, &timeout_us, &why);
 	g_autofree char *text = NULL;
 	Start start = {.secrets_fd = -1};
 	if (description) {
@@ -364,6 +383,7 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	secrets_wipe(secrets);
 	if (start.secrets_fd >= 0) {
 		start.active = active_new(daemon, g_steal_pointer(&task));
+		start.active->timeout_us = timeout_us;
 		if (folders_make(daemon, start.active->folder, description, &why) && follow_begin(start.active, &why)) {
 			g_array_append_val(starts, start);
 			task = NULL;
@@ -464,10 +484,25 @@ static int64_t deadline_of(const Active *active)
 {
 	if (!active->is_job)
 		return now_us() + SHORT_TASK_US;
-	g_autofree char *path = g_build_filename(active->folder, "job.json", NULL);
-	g_autoptr(json_t) description = json_parse_file(path, JSON_TEXT_BYTES_MAX, NULL);
-	int64_t timeout_us = json_get_int(json_object_get(description, "limits"), "timeout_us", 0);
-	return timeout_us > 0 ? now_us() + timeout_us + 3 * GRACE_US + DEADLINE_SLACK_US : 0;
+	return active->timeout_us > 0 ? now_us() + active->timeout_us + 3 * GRACE_US + DEADLINE_SLACK_US : 0;
+}
+
+/* The zygote could not make a worker: the task ends with the reason. */
+static void not_started(Active *active, const GError *why)
+{
+	Daemon *daemon = active->daemon;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Task) task = g_steal_pointer(&active->task);
+	active->task = g_new0(Task, 1);
+	g_hash_table_steal(daemon->active, &task->id);
+	active_free(active);
+	if (!store_begin_relaxed(daemon->store, &error)) {
+		log_error("cannot note a task that did not start", KV("why", error->message));
+	} else if (!refuse(daemon, task, why, &error) || !daemon_commit(daemon, &error)) {
+		store_rollback(daemon->store);
+		log_error("cannot note a task that did not start", KV("why", error ? error->message : ""));
+	}
+	daemon_wake(daemon);
 }
 
 void dispatch_started(int64_t id, int pidfd, int64_t pid, int64_t start, const GError *why, void *data)
@@ -479,38 +514,18 @@ void dispatch_started(int64_t id, int pidfd, int64_t pid, int64_t start, const G
 			close(pidfd);
 		return;
 	}
-	g_autoptr(GError) error = NULL;
-	if (!store_begin_relaxed(daemon->store, &error)) {
-		log_error("the store is not to be had", KV("why", error->message));
-		if (pidfd >= 0)
-			hold(active, pidfd);
-		return;
-	}
 	if (why) {
-		g_autoptr(Task) task = g_steal_pointer(&active->task);
-		active->task = g_new0(Task, 1);
-		g_hash_table_steal(daemon->active, &id);
-		active_free(active);
-		if (!refuse(daemon, task, why, &error) || !daemon_commit(daemon, &error)) {
-			store_rollback(daemon->store);
-			log_error("cannot note a task that did not start", KV("why", error ? error->message : ""));
-		}
-		daemon_wake(daemon);
+		not_started(active, why);
 		return;
 	}
 	hold(active, pidfd);
 	active->task->pid = pid;
 	active->task->pid_start = start;
 	active->task->deadline_us = deadline_of(active);
-	if (!queue_started(daemon->store, id, active->task->fence, pid, start, active->task->deadline_us, &error) ||
-	        !daemon_commit(daemon, &error)) {
-		store_rollback(daemon->store);
-		log_error("cannot note a worker", KV("task", id), KV("why", error ? error->message : ""));
-	}
 	dispatch_arm_deadline(active);
 	if (active->task->cancelling)
 		follow_cancel(active);
-	follow_read(active);
+	follow_grew(active); /* the pid is noted with its first events; until then a restart finds it in them */
 }
 
 /* ---- after a restart ---- */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/error.h"
@@ -16,7 +17,9 @@
 #include "agent/base/log.h"
 #include "agent/daemon/state.h"
 
-#define SPARES_MAX 8
+#define SPARES_MAX 24
+#define ENDED_MAX 16     /* folders that wait for the disk */
+#define ENDED_WAIT_MS 20
 #define SPARE_PREFIX ".spare-"
 
 static void close_folder(DIR *folder)
@@ -59,35 +62,39 @@ static char *spare_path(const Daemon *daemon, guint number)
 	return g_strdup_printf("%s/jobs/" SPARE_PREFIX "%u", daemon->config->data, number);
 }
 
-/* Empties a file that is there, or makes it. */
+/*
+ * Makes a file, or writes over the one that is there and cuts what is longer. Not by O_TRUNC: a file that was emptied and
+ * written again is brought to the disk at once by some file systems, and this one need not ever get there.
+ */
 static bool write_file(const char *folder, const char *name, const char *text, GError **error)
 {
 	g_autofree char *path = g_build_filename(folder, name, NULL);
-	autofd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
+	size_t len = strlen(text);
+	struct stat info;
+	autofd int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &info) < 0)
 		return fail_errno(error, errno, "cannot make %s", path);
-	return fd_write_all(fd, text, strlen(text), path, error);
+	if (!fd_write_all(fd, text, len, path, error))
+		return false;
+	if (info.st_size > (off_t)len && ftruncate(fd, (off_t)len) < 0)
+		return fail_errno(error, errno, "cannot shorten %s", path);
+	return true;
 }
 
-bool folders_make(Daemon *daemon, const char *folder, const json_t *description, GError **error)
+bool folders_make(Daemon *daemon, const char *folder, const char *description, GError **error)
 {
-	char *text = json_dumps(description, JSON_COMPACT);
 	bool used = false;
 	if (daemon->spares > 0) {
 		g_autofree char *spare = spare_path(daemon, --daemon->spares);
 		used = rename(spare, folder) == 0;
 	}
-	if (!used && (!fd_remove_tree(folder, error) || !fd_make_folder(folder, 0711, error))) {
-		free(text);
+	if (!used && (!fd_remove_tree(folder, error) || !fd_make_folder(folder, 0711, error)))
 		return false;
-	}
 	/* The worker is asked for when both are whole. */
-	bool made = write_file(folder, "job.json", text, error) && write_file(folder, "events.jsonl", "", error);
-	free(text);
-	return made;
+	return write_file(folder, "job.json", description, error) && write_file(folder, "events.jsonl", "", error);
 }
 
-void folders_release(Daemon *daemon, const char *folder)
+static void release(Daemon *daemon, const char *folder)
 {
 	g_autofree char *answers = g_build_filename(folder, "answers.jsonl", NULL);
 	unlink(answers);
@@ -103,8 +110,54 @@ void folders_release(Daemon *daemon, const char *folder)
 		log_warning("a job's folder stays behind, continuing", KV("folder", folder), KV("why", error->message));
 }
 
+static void release_all(Daemon *daemon)
+{
+	g_clear_handle_id(&daemon->ended_source, g_source_remove);
+	g_autoptr(GError) error = NULL;
+	/* Without a sync they stay: what is in them may be all that is left after a loss of power. */
+	if (daemon->ended->len > 0 && !store_sync(daemon->store, &error))
+		log_warning("folders of ended jobs stay behind, continuing", KV("why", error->message));
+	for (guint i = 0; !error && i < daemon->ended->len; i++)
+		release(daemon, g_ptr_array_index(daemon->ended, i));
+	g_ptr_array_set_size(daemon->ended, 0);
+}
+
+static gboolean on_ended(gpointer data)
+{
+	Daemon *daemon = data;
+	daemon->ended_source = 0;
+	release_all(daemon);
+	return G_SOURCE_REMOVE;
+}
+
+void folders_release(Daemon *daemon, const char *folder)
+{
+	g_ptr_array_add(daemon->ended, g_strdup(folder));
+	if (daemon->ended->len >= ENDED_MAX)
+		release_all(daemon);
+	else if (!daemon->ended_source)
+		daemon->ended_source = g_timeout_add(ENDED_WAIT_MS, on_ended, daemon);
+}
+
+void folders_sweep(Daemon *daemon)
+{
+	g_autofree char *path = g_build_filename(daemon->config->data, "jobs", NULL);
+	g_autoptr(GDir) jobs = g_dir_open(path, 0, NULL);
+	for (const char *name; jobs && (name = g_dir_read_name(jobs));) {
+		gint64 task = 0;
+		if (!g_ascii_string_to_signed(name, 10, 1, G_MAXINT64, &task, NULL) || g_hash_table_contains(daemon->active, &task))
+			continue;
+		g_autofree char *folder = g_build_filename(path, name, NULL);
+		g_autoptr(GError) error = NULL;
+		log_info("folder of an ended task removed", KV("task", task));
+		if (!fd_remove_tree(folder, &error))
+			log_warning("a job's folder stays behind, continuing", KV("folder", folder), KV("why", error->message));
+	}
+}
+
 void folders_forget(Daemon *daemon)
 {
+	release_all(daemon);
 	for (guint i = 0; i < SPARES_MAX; i++) {
 		g_autofree char *spare = spare_path(daemon, i);
 		fd_remove_tree(spare, NULL);

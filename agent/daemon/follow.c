@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,11 +27,13 @@
 #define PLAN_BYTES_MAX (64 * 1024 * 1024)
 #define TAIL_BYTES 4096
 #define RETRY_S 5
+#define SOON_MS 10 /* how long the progress of a job may be known to nobody but its worker */
+#define PEEK_BYTES 4096
 #define CANCEL_US (60LL * G_USEC_PER_SEC) /* from the signal until the worker itself is killed */
 
 static void on_grew(void *data)
 {
-	follow_read(data);
+	follow_grew(data);
 }
 
 static char *events_path(const Active *active)
@@ -153,23 +156,40 @@ static bool apply(Active *active, const json_t *event, GPtrArray *answers, GErro
 	return true;
 }
 
-/* Reads what was appended since the offset; NULL when there is nothing, or it cannot be read. */
-static GBytes *read_more(const Active *active, int64_t limit)
+/* events.jsonl, opened once; -1 when it cannot be. */
+static int events_fd(Active *active)
 {
-	g_autofree char *path = events_path(active);
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return NULL;
-	g_autofree char *buffer = g_try_malloc((gsize)limit);
-	ssize_t len = buffer ? pread(fd, buffer, (size_t)limit, active->task->offset) : -1;
-	return len > 0 ? g_bytes_new_take(g_realloc(g_steal_pointer(&buffer), (gsize)len), (gsize)len) : NULL;
+	if (active->events_fd < 0) {
+		g_autofree char *path = events_path(active);
+		active->events_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	}
+	return active->events_fd;
 }
 
-static int64_t events_size(const Active *active)
+static int64_t events_size(Active *active)
 {
-	g_autofree char *path = events_path(active);
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	return fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+	struct stat info;
+	int fd = events_fd(active);
+	return fd >= 0 && fstat(fd, &info) == 0 ? info.st_size : 0;
+}
+
+/* Reads what was appended since the offset; NULL when there is nothing, or it cannot be read. */
+static GBytes *read_more(Active *active, int64_t limit)
+{
+	int64_t size = MIN(events_size(active) - active->task->offset, limit);
+	g_autofree char *buffer = size > 0 ? g_try_malloc((gsize)size) : NULL;
+	ssize_t len = buffer ? pread(active->events_fd, buffer, (size_t)size, active->task->offset) : -1;
+	return len > 0 ? g_bytes_new_take(g_steal_pointer(&buffer), (gsize)len) : NULL;
+}
+
+/* In the caller's transaction: how far its events are applied and, once, which process it is. */
+static bool note_progress(Active *active, int64_t done, GError **error)
+{
+	const Task *task = active->task;
+	Store *store = active->daemon->store;
+	return (active->noted || task->pid == 0 ||
+	               queue_started(store, task->id, task->fence, task->pid, task->pid_start, task->deadline_us, error)) &&
+	       queue_advance(store, task->id, task->fence, task->offset + done, error);
 }
 
 /* Applies the whole lines of text in one transaction; the number of bytes applied, -1 on error. */
@@ -178,8 +198,11 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, GError 
 	Daemon *daemon = active->daemon;
 	g_autoptr(GPtrArray) answers = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
 	int64_t done = 0;
-	/* What was promised (an answer, an end) is on the disk before anyone acts on it; the rest can be read again. */
-	bool promises = g_strstr_len(text, (gssize)len, "\"ask\"") || g_strstr_len(text, (gssize)len, "\"end\"");
+	/*
+	 * An answer is on the disk before anyone acts on it. The rest can be read again: what a job did and how it ended stays
+	 * in its folder until the store's record of it is on the disk as well (folders_release).
+	 */
+	bool promises = memmem(text, len, "\"ask\"", 5) != NULL;
 	if (!(promises ? store_begin(daemon->store, error) : store_begin_relaxed(daemon->store, error)))
 		return -1;
 	bool good = true;
@@ -199,8 +222,7 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, GError 
 		line = end + 1;
 		done = line - text;
 	}
-	good = good && (active->ended || queue_advance(daemon->store, active->task->id, active->task->fence,
-	                                         active->task->offset + done, error));
+	good = good && (active->ended || note_progress(active, done, error));
 	if (!good)
 		store_rollback(daemon->store);
 	if (!good || !daemon_commit(daemon, error)) {
@@ -209,7 +231,9 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, GError 
 		active->ended = had_ended;
 		return -1;
 	}
+	active->noted = active->noted || active->task->pid > 0;
 	active->task->offset += done;
+	active->seen = MAX(active->seen, active->task->offset);
 	for (guint i = 0; i < answers->len; i++)
 		append_answer(active, g_ptr_array_index(answers, i));
 	return done;
@@ -247,11 +271,10 @@ static void follow_job(Active *active)
 	}
 }
 
-static bool has_end(const Active *active)
+static bool has_end(Active *active)
 {
-	g_autofree char *path = events_path(active);
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int64_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+	int fd = events_fd(active);
+	int64_t size = events_size(active);
 	char tail[TAIL_BYTES + 1];
 	int64_t from = MAX(size - TAIL_BYTES, 0);
 	ssize_t len = size > 0 ? pread(fd, tail, TAIL_BYTES, from) : 0;
@@ -322,8 +345,37 @@ static void follow_whole(Active *active)
 	daemon_wake(daemon);
 }
 
+static gboolean on_soon(gpointer data)
+{
+	Active *active = data;
+	active->soon_source = 0;
+	follow_read(active);
+	return G_SOURCE_REMOVE;
+}
+
+/* Does what was not yet looked at hold something that its worker, or a slot, waits for? */
+static bool is_urgent(Active *active)
+{
+	char text[PEEK_BYTES];
+	int fd = events_fd(active);
+	ssize_t len = fd >= 0 ? pread(fd, text, sizeof text, active->seen) : -1;
+	if (len <= 0)
+		return false;
+	active->seen += len;
+	return len == (ssize_t)sizeof text || memmem(text, (size_t)len, "\"ask\"", 5) || memmem(text, (size_t)len, "\"end\"", 5);
+}
+
+void follow_grew(Active *active)
+{
+	if (!active->is_job || is_urgent(active))
+		follow_read(active);
+	else if (!active->soon_source && !active->ended)
+		active->soon_source = g_timeout_add(SOON_MS, on_soon, active);
+}
+
 void follow_read(Active *active)
 {
+	g_clear_handle_id(&active->soon_source, g_source_remove);
 	if (active->is_job)
 		follow_job(active);
 	else

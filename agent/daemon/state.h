@@ -16,6 +16,11 @@ typedef struct Active {
 	guint exit_source;    /* on pidfd */
 	guint deadline_source;
 	guint retry_source;   /* the store refused its events: again soon */
+	guint soon_source;    /* its events are read when this rings, if nothing urgent comes before */
+	int events_fd;        /* events.jsonl; -1 until it is first read */
+	int64_t seen;         /* bytes of it that were looked at */
+	int64_t timeout_us;   /* how long a job may run; 0: no limit */
+	bool noted;           /* the store knows its pid */
 	unsigned watch;       /* on events.jsonl */
 	bool is_job;          /* holds a slot */
 	bool ended;           /* its `end` has been applied: only the process is waited for */
@@ -34,6 +39,8 @@ struct Daemon {
 	guint expiry_source;
 	bool stopping;
 	guint spares;         /* folders of ended tasks kept for the next ones */
+	GPtrArray *ended;     /* char *: folders whose tasks have ended, perhaps not yet on the disk */
+	guint ended_source;
 	GArray *subscribers;
 	unsigned last_subscriber;
 	GHashTable *touched;  /* runs changed in this transaction: told to subscribers after the commit */
@@ -51,9 +58,13 @@ char *daemon_task_folder(const Daemon *daemon, int64_t task);
 bool intake_run(Daemon *daemon, int most);
 
 /* folders.c: D/jobs/<task>. */
-bool folders_make(Daemon *daemon, const char *folder, const json_t *description, GError **error);
+/** @description   the bytes of job.json */
+bool folders_make(Daemon *daemon, const char *folder, const char *description, GError **error);
+/** A task has ended, in a transaction that need not be on the disk yet; its folder goes when it is. */
 void folders_release(Daemon *daemon, const char *folder);
-/** Removes those kept aside: at start and at the end. */
+/** Removes the folders of tasks that nobody has any more: once, when the workers were adopted. */
+void folders_sweep(Daemon *daemon);
+/** Releases what waits, and removes what is kept aside: at start and at the end. */
 void folders_forget(Daemon *daemon);
 
 /* dispatch.c: queue × slots → workers. */
@@ -66,6 +77,8 @@ void active_free(Active *active);
 /* follow.c: events.jsonl → store. */
 bool follow_begin(Active *active, GError **error);
 void follow_read(Active *active);
+/** It may have written: what is urgent is read now, the rest within a few milliseconds, together. */
+void follow_grew(Active *active);
 /** The process has ended: reads what is left, and ends the task if it did not say so itself. */
 void follow_exit(Active *active);
 void follow_cancel(Active *active);

@@ -137,6 +137,27 @@ static int open_signals(void)
 	return signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/*
+ * The github context comes in two parts: as it was planned, at the top of job.json, and what the agent adds to it for this
+ * task, in the contexts. Here they become one; and `inputs` are the dispatch's, unless something said otherwise.
+ */
+static void join_contexts(json_t *spec)
+{
+	json_t *contexts = json_object_get(spec, "contexts");
+	json_t *github = json_object_get(spec, "github");
+	if (!json_is_object(contexts) || !json_is_object(github))
+		return;
+	json_object_update(github, json_object_get(contexts, "github"));
+	json_set(contexts, "github", json_incref(github));
+	json_object_del(spec, "github");
+	if (json_object_get(contexts, "inputs"))
+		return;
+	json_t *inputs = json_object_get(github, "inputs"); /* typed; those of the event are texts */
+	if (!inputs)
+		inputs = json_object_get(json_object_get(github, "event"), "inputs");
+	json_set(contexts, "inputs", json_is_object(inputs) ? json_incref(inputs) : json_object());
+}
+
 static bool task_open(Task *task, const char *folder, int secrets_fd, GError **error)
 {
 	task->folder = g_canonicalize_filename(folder, NULL);
@@ -161,6 +182,7 @@ static bool task_open(Task *task, const char *folder, int secrets_fd, GError **e
 		return fail(error, ASSAY_ERROR_USER, "job.json: version %" G_GINT64_FORMAT
 		        ", and this worker reads version 1; let agent and worker be of one release",
 		        json_get_int(task->spec, "version", 0));
+	join_contexts(task->spec);
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "agent/store/sql.h"
 
@@ -186,6 +187,7 @@ Store *store_open(const char *path, const uint8_t key[32], GError **error)
 	}
 	g_autoptr(Store) store = g_new0(Store, 1);
 	store->path = g_strdup(path);
+	store->wal_fd = -1;
 	store->key = sodium_malloc(KEY_BYTES);
 	if (!store->key) {
 		fail_errno(error, ENOMEM, "cannot keep the key that seals secrets in locked memory");
@@ -222,6 +224,7 @@ void store_close(Store *store)
 		return;
 	forget_statements(store);
 	sqlite3_close_v2(store->db); /* an open transaction is rolled back */
+	autofd_close(&store->wal_fd);
 	sodium_free(store->key);
 	g_free(store->path);
 	g_free(store);
@@ -259,6 +262,20 @@ bool store_begin_relaxed(Store *store, GError **error)
 bool store_begin(Store *store, GError **error)
 {
 	return (store->depth > 0 || set_durable(store, true, error)) && begin(store, error);
+}
+
+bool store_sync(Store *store, GError **error)
+{
+	if (strcmp(store->path, ":memory:") == 0)
+		return true;
+	/* SQLite keeps no lock on this file, so another descriptor of it does not disturb it; it is there as long as we are. */
+	if (store->wal_fd < 0) {
+		g_autofree char *path = g_strconcat(store->path, "-wal", NULL);
+		store->wal_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (store->wal_fd < 0)
+			return fail_errno(error, errno, "cannot open %s", path);
+	}
+	return fdatasync(store->wal_fd) == 0 || fail_errno(error, errno, "cannot bring the database to the disk");
 }
 
 static void undo(Store *store)

@@ -28,6 +28,8 @@ bool store_begin(Store *store, GError **error);
  * Inside another transaction it is part of that one.
  */
 bool store_begin_relaxed(Store *store, GError **error);
+/** Brings everything that was committed, relaxed or not, to the disk. Outside of a transaction. */
+bool store_sync(Store *store, GError **error);
 bool store_commit(Store *store, GError **error);
 void store_rollback(Store *store);
 bool store_in_transaction(const Store *store);

@@ -65,7 +65,13 @@ json_t *runs_get_number(Store *store, const char *repo, int64_t number, int64_t 
 json_t *runs_list(Store *store, const json_t *filter, const char *after, int64_t limit, GError **error);
 /** One job in full (docs/api.md, "Job"); ABSENT. */
 json_t *runs_job(Store *store, int64_t id, GError **error);
-/** What the dispatcher needs and the API never shows: {"definition","resolved","debug","run":{…,"github":{},"concurrency"}}. */
+/**
+ * A run's github context as it was planned, the event's payload in it: the text of a JSON object, the caller's. It is text
+ * since most callers only hand it on, and a payload may be large.
+ */
+char *runs_github(Store *store, int64_t run, GError **error);
+
+/** What the dispatcher needs and the API never shows: {"definition","resolved","debug","run":{…,"concurrency"}}. */
 json_t *runs_job_internal(Store *store, int64_t id, GError **error);
 /** Every job of a run's newest attempt: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool}], in order. */
 json_t *runs_jobs_brief(Store *store, int64_t run, GError **error);

@@ -243,6 +243,18 @@ json_t *runs_job_internal(Store *store, int64_t id, GError **error)
 	return g_steal_pointer(&job);
 }
 
+char *runs_github(Store *store, int64_t run, GError **error)
+{
+	GError *inner = NULL;
+	g_auto(Rows) rows = sql_query(store, QUERY_RUN_CONTEXT_GET, VALUES(INT(run)), &inner);
+	char *text = rows_next(&rows, &inner) ? g_strdup(rows_text(&rows, 0)) : NULL;
+	if (inner) {
+		g_propagate_error(error, inner);
+		return NULL;
+	}
+	return text ? text : g_strdup("{}");
+}
+
 json_t *runs_jobs_brief(Store *store, int64_t run, GError **error)
 {
 	return sql_array(store, QUERY_RUN_JOBS_BRIEF, VALUES(INT(run)), error);

@@ -30,6 +30,7 @@ struct Store {
 	bool relaxed;       /* synchronous is NORMAL: the transaction under way may be lost with the power */
 	bool doomed;        /* one inside was rolled back: the outermost will be */
 	uint64_t committed; /* store_changes() as it was before the open transaction */
+	int wal_fd;         /* the write-ahead log, for store_sync(); -1 until then */
 	uint8_t *key;       /* 32 bytes in guarded, locked memory */
 };
 

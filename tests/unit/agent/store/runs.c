@@ -233,7 +233,11 @@ static void a_matrix_takes_the_place_of_its_group(Fixture *f, gconstpointer data
 	g_assert_cmpstr(json_get_string(json_object_get(inside, "definition"), "runs-on", NULL), ==, "${{ matrix.os }}");
 	g_assert_true(json_equal(json_object_get(inside, "resolved"), first));
 	const json_t *run = json_object_get(inside, "run");
-	g_assert_cmpstr(json_get_string(json_object_get(run, "github"), "event_name", NULL), ==, "push");
+	g_autofree char *context = runs_github(f->store, f->run, NULL);
+	g_autoptr(json_t) github = json_parse(context, strlen(context), "a context", NULL);
+	g_assert_cmpstr(json_get_string(github, "event_name", NULL), ==, "push");
+	g_autofree char *none = runs_github(f->store, 4711, NULL);
+	g_assert_cmpstr(none, ==, "{}");
 	g_assert_cmpint(json_get_int(run, "repo_id", 0), ==, f->repo);
 }
 
