@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lists what a sandbox's root is made of. The host's programs are there, read-only; of its /etc only what programs
- * need to run, the rest written anew, so that no password file, key or agent setting is ever in reach. Everything is
- * on one small memory file system that becomes read-only itself before the first step.
+ * need to run, the rest written anew, so that no password file, key or agent setting is ever in reach. All of that is
+ * the template, one small memory file system that becomes read-only itself; a place adds memory, /proc, its folders.
  */
 #include "executors/mounts.h"
 
@@ -112,9 +112,8 @@ static void add_copy(Mounts *mounts, const char *name)
 	row->source_len = len > 0 ? (size_t)len : 0;
 }
 
-static void add_etc(Mounts *mounts, const PlaceSpec *spec)
+static void add_etc(Mounts *mounts, const char *hostname)
 {
-	const char *hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER;
 	add(mounts, MOUNT_FOLDER, "etc", NULL);
 	add_file(mounts, "etc/passwd",
 	        "root:x:0:0:root:/root:/usr/sbin/nologin\n" MOUNTS_USER ":x:1001:1001:Runner:" MOUNTS_HOME
@@ -127,13 +126,7 @@ static void add_etc(Mounts *mounts, const PlaceSpec *spec)
 	g_autofree char *hosts =
 	        g_strdup_printf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", hostname);
 	add_file(mounts, "etc/hosts", hosts);
-	g_autoptr(GBytes) resolver = NULL;
-	if (spec->network == PLACE_NETWORK_FULL)
-		resolver = fd_read_file("/etc/resolv.conf", SMALL_FILE_BYTES, NULL);
-	gsize len = 0;
-	const char *bytes = resolver ? g_bytes_get_data(resolver, &len) : NULL;
-	g_autofree char *resolver_text = g_strndup(bytes ? bytes : "", len);
-	add_file(mounts, "etc/resolv.conf", resolver_text);
+	add_file(mounts, "etc/resolv.conf", ""); /* a place with the host's network covers it */
 	add(mounts, MOUNT_LINK, "etc/mtab", "../proc/self/mounts");
 	for (size_t i = 0; i < G_N_ELEMENTS(etc_folders); i++) {
 		g_autofree char *target = g_strdup_printf("etc/%s", etc_folders[i]);
@@ -159,7 +152,6 @@ static void add_devices(Mounts *mounts)
 	}
 	add(mounts, MOUNT_NODE, "dev/tty", "/dev/tty")->device = makedev(5, 0);
 	add(mounts, MOUNT_FOLDER, "dev/pts", NULL);
-	add(mounts, MOUNT_PTS, "dev/pts", NULL);
 	add(mounts, MOUNT_LINK, "dev/ptmx", "pts/ptmx");
 	add(mounts, MOUNT_LINK, "dev/fd", "/proc/self/fd");
 	add(mounts, MOUNT_LINK, "dev/stdin", "/proc/self/fd/0");
@@ -173,13 +165,8 @@ static void add_memory(Mounts *mounts, const PlaceSpec *spec)
 	g_autofree char *size = spec->memory_bytes > 0 ? g_strdup_printf(",size=%" G_GINT64_FORMAT, spec->memory_bytes)
 	                                               : g_strdup("");
 	g_autofree char *options = g_strdup_printf("mode=1777%s", size);
-	add(mounts, MOUNT_FOLDER, "tmp", NULL);
 	add(mounts, MOUNT_TMPFS, "tmp", options);
 	add(mounts, MOUNT_TMPFS, "dev/shm", options);
-	add(mounts, MOUNT_FOLDER, "var", NULL);
-	add(mounts, MOUNT_LINK, "var/tmp", "../tmp");
-	add(mounts, MOUNT_FOLDER, "run", NULL);
-	add(mounts, MOUNT_FOLDER, MOUNTS_RUNNER + 1, NULL);
 	add(mounts, MOUNT_TMPFS, MOUNTS_RUNNER + 1, "mode=0755,size=64m,nr_inodes=4096");
 }
 
@@ -193,7 +180,6 @@ static void add_covers(Mounts *mounts, MountKind kind, const char *const *names,
 
 static void add_proc(Mounts *mounts, bool steps_are_root)
 {
-	add(mounts, MOUNT_FOLDER, "proc", NULL);
 	add(mounts, MOUNT_PROC, "proc", NULL);
 	add_covers(mounts, MOUNT_HIDE, hidden, G_N_ELEMENTS(hidden));
 	add_covers(mounts, MOUNT_SEAL, sealed, G_N_ELEMENTS(sealed));
@@ -201,8 +187,6 @@ static void add_proc(Mounts *mounts, bool steps_are_root)
 		add_covers(mounts, MOUNT_HIDE, hidden_from_root, G_N_ELEMENTS(hidden_from_root));
 		add_covers(mounts, MOUNT_SEAL, sealed_from_root, G_N_ELEMENTS(sealed_from_root));
 	}
-	/* The processors' layout, for thread pools; nothing else of /sys. */
-	add_same(mounts, "sys/devices/system");
 }
 
 /* A target of the spec: absolute, without `.` and `..`, and not one of those that make the place what it is. */
@@ -225,14 +209,65 @@ static bool check_target(const char *target, GError **error)
 	return true;
 }
 
+static const char *host_name(const PlaceSpec *spec)
+{
+	return spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER;
+}
+
+char *mounts_recipe(const PlaceSpec *spec, GError **error)
+{
+	GString *recipe = g_string_new(host_name(spec));
+	for (size_t i = 0; i < spec->mounts_len; i++) {
+		const PlaceMount *mount = &spec->mounts[i];
+		struct stat info;
+		bool good = check_target(mount->target, error);
+		if (good && stat(mount->source, &info) != 0)
+			good = fail_errno(error, errno, "sandbox: the mount's source %s", mount->source);
+		if (!good) {
+			g_string_free(recipe, TRUE);
+			return NULL;
+		}
+		/* What lies in the job's home is made there; a line break would be two lines. */
+		if (!g_str_has_prefix(mount->target, MOUNTS_HOME "/") && !strchr(mount->target, '\n'))
+			g_string_append_printf(recipe, "\n%c %s", S_ISDIR(info.st_mode) ? 'd' : 'f', mount->target);
+	}
+	return g_string_free(recipe, FALSE);
+}
+
+static void begin(Mounts *mounts)
+{
+	*mounts = (Mounts){
+		.rows = g_array_sized_new(FALSE, FALSE, sizeof(MountRow), 64),
+		.texts = g_string_chunk_new(2048),
+		.copies = g_ptr_array_new_with_free_func(g_free),
+	};
+}
+
+void mounts_list_template(const char *recipe, Mounts *out)
+{
+	static const char *const folders[] = {"tmp", "var", "run", MOUNTS_RUNNER + 1, "proc", "home", "home/runner"};
+	g_auto(GStrv) lines = g_strsplit(recipe, "\n", 0);
+	begin(out);
+	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
+		add_same(out, programs[i]);
+	add_etc(out, lines[0] ? lines[0] : MOUNTS_USER);
+	add_devices(out);
+	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++)
+		add(out, MOUNT_FOLDER, folders[i], NULL);
+	add(out, MOUNT_LINK, "var/tmp", "../tmp");
+	/* The processors' layout, for thread pools; nothing else of /sys. */
+	add_same(out, "sys/devices/system");
+	for (char **line = lines[0] ? lines + 1 : lines; *line; line++)
+		if (strlen(*line) > 3 && check_target(*line + 2, NULL))
+			add(out, MOUNT_POINT, *line + 3, NULL)->is_folder = (*line)[0] == 'd';
+}
+
 static bool add_folders(Mounts *mounts, const PlaceSpec *spec, GError **error)
 {
-	add(mounts, MOUNT_FOLDER, "home", NULL);
-	add(mounts, MOUNT_FOLDER, "home/runner", NULL);
 	MountRow *home = add(mounts, MOUNT_BIND, "home/runner", spec->home_folder);
 	home->is_folder = home->writable = true;
 	MountRow *work = add(mounts, MOUNT_BIND, "home/runner/work", spec->work_folder);
-	work->is_folder = work->writable = work->foreign = true;
+	work->is_folder = work->writable = true;
 	g_autofree char *inside_home = g_build_filename(spec->home_folder, "work", NULL);
 	if (mkdir(inside_home, 0755) == 0)
 		mounts->made_in_home = g_steal_pointer(&inside_home);
@@ -241,33 +276,24 @@ static bool add_folders(Mounts *mounts, const PlaceSpec *spec, GError **error)
 	for (size_t i = 0; i < spec->mounts_len; i++) {
 		const PlaceMount *mount = &spec->mounts[i];
 		struct stat info;
-		if (!check_target(mount->target, error))
-			return false;
 		if (stat(mount->source, &info) != 0)
 			return fail_errno(error, errno, "sandbox: the mount's source %s", mount->source);
 		MountRow *row = add(mounts, MOUNT_BIND, mount->target + 1, mount->source);
 		row->is_folder = S_ISDIR(info.st_mode);
 		row->is_device = S_ISCHR(info.st_mode);
 		row->writable = mount->writable || row->is_device;
-		row->foreign = true;
 	}
 	return true;
 }
 
 bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error)
 {
-	*out = (Mounts){
-		.rows = g_array_sized_new(FALSE, FALSE, sizeof(MountRow), 96),
-		.texts = g_string_chunk_new(4096),
-		.copies = g_ptr_array_new_with_free_func(g_free),
-	};
-	out->staging = keep(out, spec->work_folder);
-	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
-		add_same(out, programs[i]);
-	add_etc(out, spec);
-	add_devices(out);
+	begin(out);
 	add_memory(out, spec);
 	add_proc(out, geteuid() == 0 && spec->uid == 0);
+	add(out, MOUNT_PTS, "dev/pts", NULL);
+	if (spec->network == PLACE_NETWORK_FULL && access("/etc/resolv.conf", R_OK) == 0)
+		add(out, MOUNT_BIND, "etc/resolv.conf", "/etc/resolv.conf");
 	return add_folders(out, spec, error);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A place's root folder as a list of rows: made in the worker, where memory and files are at hand, and carried out by
- * the newborn child in its own mount namespace by system calls alone.
+ * A place's root folder as lists of rows: made where memory and files are at hand, and carried out by a newborn child
+ * in its own mount namespace by system calls alone. What all places have alike is one list, made into a template
+ * (template.c) that later places copy; what is a place's own is the other.
  */
 #pragma once
 
@@ -20,6 +21,7 @@
 
 typedef enum MountKind {
 	MOUNT_FOLDER, /* an empty folder */
+	MOUNT_POINT,  /* where a job may mount something: a folder or an empty file, with all that is above it */
 	MOUNT_LINK,   /* a symbolic link that says `source` */
 	MOUNT_FILE,   /* a file that holds `source` */
 	MOUNT_BIND,   /* a folder or file of the host */
@@ -39,26 +41,34 @@ typedef struct MountRow {
 	bool is_folder; /* of a bind */
 	bool writable;
 	bool is_device;
-	bool foreign; /* the target lies in a folder of the job: every step of the way is made and checked */
 	dev_t device;
-	int tree; /* used by mounts_apply() */
+	int tree; /* the newborn's own descriptor, of no meaning to anybody else */
 } MountRow;
 
 typedef struct Mounts {
 	GArray *rows; /* MountRow */
 	GStringChunk *texts;
-	GPtrArray *copies; /* the bytes of files copied from the host */
-	const char *staging; /* a folder that the new root may cover while it is being made */
+	GPtrArray *copies;   /* the bytes of files copied from the host */
 	char *made_in_home;  /* the empty folder `work` that we had to make in the home; removed at the end */
 } Mounts;
 
-/** Lists what a place shall consist of; looks at the host's /, /etc and the spec. */
+/**
+ * What a template must have to be right for a place, as a text: the host's name, then a line for each mount that the
+ * place wants outside its home, "d /path" or "f /path". The caller's.
+ */
+char *mounts_recipe(const PlaceSpec *spec, GError **error);
+/** Lists what all places of a recipe have alike; looks at the host's / and /etc. Unusable lines are left out. */
+void mounts_list_template(const char *recipe, Mounts *out);
+/** Lists what is the place's own. */
 bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error);
-/** Frees it; removes what had to be made on the host. */
+/** Frees it; removes what had to be made on the host. Accepts a zeroed one. */
 void mounts_clear(Mounts *mounts);
 
-/**
- * Makes the root and moves into it: the caller is in a mount namespace of its own, with CAP_SYS_ADMIN in it. Only
- * async-signal-safe calls; ends with `/` being the place and nothing else reachable.
- */
+/* Carried out by a child in a mount namespace of its own, with CAP_SYS_ADMIN in it: only async-signal-safe calls. */
+
+/** Makes the root of a template and moves into it: `/` is the template then, and nothing else reachable. */
+bool mounts_build(Mounts *mounts, Failure *out);
+/** Takes what the place has of the host, and its /proc: still in sight of the host's mounts, in its pid namespace. */
+bool mounts_take(Mounts *mounts, Failure *out);
+/** Puts what is the place's own onto its copy of the template. */
 bool mounts_apply(Mounts *mounts, Failure *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out a list of mounts in the newborn child of a place, which shares the worker's memory until it executes
- * init: system calls on plain data, no allocation, no lock. Targets inside folders of the job are opened step by step
+ * Carries out a list of mounts in a child that shares the worker's memory (a template's builder, or the newborn of a
+ * place until it executes init): system calls on plain data, no allocation, no lock. Targets inside folders of the job are opened step by step
  * and never through a link, since an earlier job may have left one; a mount is put onto a descriptor, not onto a path.
  */
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "executors/mounts.h"
 
 #define NAME_BYTES_MAX 256
+#define STAGING "/usr" /* a folder that every host has: the template grows upon it */
 
 static bool failed(Failure *out, const char *what, const char *target)
 {
@@ -23,23 +24,40 @@ static bool failed(Failure *out, const char *what, const char *target)
 	return false;
 }
 
-/* The host's trees are picked up before the new root covers anything of them. */
-static bool take_trees(Mounts *mounts, Failure *out)
+static bool take_tree(MountRow *row, Failure *out)
+{
+	row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (row->tree < 0)
+		return failed(out, "cannot take the host's", row->source);
+	struct mount_attr attributes = {
+		.attr_set = MOUNT_ATTR_NOSUID | (row->writable ? 0 : MOUNT_ATTR_RDONLY) |
+		        (row->is_device ? 0 : MOUNT_ATTR_NODEV),
+		.propagation = MS_PRIVATE, /* nothing appears on the host, and nothing that the host mounts later in here */
+	};
+	if (mount_setattr(row->tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
+		return failed(out, "cannot protect", row->source);
+	return true;
+}
+
+/* Made where the host's /proc is in sight: without that, an ordinary user's namespaces may have none. */
+static bool take_proc(MountRow *row, Failure *out)
+{
+	int context = fsopen("proc", FSOPEN_CLOEXEC);
+	row->tree = -1;
+	if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		row->tree = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (row->tree < 0)
+		return failed(out, "cannot mount", row->target);
+	close(context);
+	return true;
+}
+
+bool mounts_take(Mounts *mounts, Failure *out)
 {
 	for (guint i = 0; i < mounts->rows->len; i++) {
 		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
-		if (row->kind != MOUNT_BIND)
-			continue;
-		row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-		if (row->tree < 0)
-			return failed(out, "cannot take the host's", row->source);
-		struct mount_attr attributes = {
-			.attr_set = MOUNT_ATTR_NOSUID | (row->writable ? 0 : MOUNT_ATTR_RDONLY) |
-			        (row->is_device ? 0 : MOUNT_ATTR_NODEV),
-			.propagation = MS_PRIVATE,
-		};
-		if (mount_setattr(row->tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
-			return failed(out, "cannot protect", row->source);
+		if ((row->kind == MOUNT_BIND && !take_tree(row, out)) || (row->kind == MOUNT_PROC && !take_proc(row, out)))
+			return false;
 	}
 	return true;
 }
@@ -95,25 +113,25 @@ static int open_target(int root, const MountRow *row)
 
 static bool put_tree(int root, MountRow *row)
 {
-	bool done;
-	if (row->foreign) {
-		int target = open_target(root, row);
-		if (target < 0)
-			return false;
-		done = move_mount(row->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
-		int why = errno;
-		close(target);
-		errno = why;
-	} else { /* in our own memory file system there is nobody else, and so no link */
-		bool made = row->is_folder ? mkdirat(root, row->target, 0755) == 0 || errno == EEXIST
-		                           : mknodat(root, row->target, S_IFREG | 0644, 0) == 0;
-		done = made && move_mount(row->tree, "", root, row->target, MOVE_MOUNT_F_EMPTY_PATH) == 0;
-	}
+	int target = open_target(root, row);
+	if (target < 0)
+		return false;
+	bool done = move_mount(row->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
 	int why = errno;
+	close(target);
 	close(row->tree);
 	row->tree = -1;
 	errno = why;
 	return done;
+}
+
+/* Where it cannot be made, as below a folder of the host, the place that mounts there will tell. */
+static bool put_point(int root, const MountRow *row)
+{
+	int target = open_target(root, row);
+	if (target >= 0)
+		close(target);
+	return true;
 }
 
 static bool put_file(int root, const MountRow *row)
@@ -152,18 +170,19 @@ static bool put_row(int root, MountRow *row)
 	switch (row->kind) {
 	case MOUNT_FOLDER:
 		return mkdirat(root, row->target, 0755) == 0;
+	case MOUNT_POINT:
+		return put_point(root, row);
 	case MOUNT_LINK:
 		return symlinkat(row->source, root, row->target) == 0;
 	case MOUNT_FILE:
 		return put_file(root, row);
 	case MOUNT_BIND:
+	case MOUNT_PROC:
 		return put_tree(root, row);
 	case MOUNT_NODE:
 		return put_node(root, row);
 	case MOUNT_TMPFS:
 		return mount("tmpfs", row->target, "tmpfs", plain, row->source) == 0;
-	case MOUNT_PROC:
-		return mount("proc", row->target, "proc", plain | MS_NOEXEC, NULL) == 0;
 	case MOUNT_PTS:
 		return mount("devpts", row->target, "devpts", MS_NOSUID | MS_NOEXEC,
 		               "newinstance,ptmxmode=0666,mode=0620") == 0;
@@ -177,39 +196,49 @@ static bool put_row(int root, MountRow *row)
 	return false;
 }
 
-static bool put_rows(Mounts *mounts, int root, bool covers, Failure *out)
+static bool put_rows(Mounts *mounts, int root, Failure *out)
 {
 	for (guint i = 0; i < mounts->rows->len; i++) {
 		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
-		bool is_cover = row->kind == MOUNT_HIDE || row->kind == MOUNT_SEAL;
-		if (is_cover == covers && !put_row(root, row))
+		if (!put_row(root, row))
 			return failed(out, row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
 	}
+	return true;
+}
+
+bool mounts_build(Mounts *mounts, Failure *out)
+{
+	mode_t given = umask(0);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return failed(out, "cannot leave the host's mounts", "/");
+	/* The host's trees are picked up before the new root covers anything of them. */
+	if (!mounts_take(mounts, out))
+		return false;
+	if (mount("root", STAGING, "tmpfs", MS_NOSUID, "mode=0755,size=8m,nr_inodes=1024") < 0)
+		return failed(out, "cannot mount a memory file system on", STAGING);
+	int root = open(STAGING, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || fchdir(root) < 0)
+		return failed(out, "cannot enter the new root on", STAGING);
+	if (!put_rows(mounts, root, out))
+		return false;
+	if (!set_attributes(root, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY))
+		return failed(out, "cannot make the root read-only", "/");
+	/* The old root comes to lie upon the new one, at `.`, and goes with all that is below it. */
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return failed(out, "cannot leave the host's root", "/");
+	close(root);
+	umask(given);
 	return true;
 }
 
 bool mounts_apply(Mounts *mounts, Failure *out)
 {
 	mode_t given = umask(0);
-	/* Nothing we mount shall appear on the host, and nothing that the host mounts later in the place. */
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return failed(out, "cannot leave the host's mounts", "/");
-	if (!take_trees(mounts, out))
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return failed(out, "cannot enter", "/");
+	if (!put_rows(mounts, root, out))
 		return false;
-	if (mount("root", mounts->staging, "tmpfs", MS_NOSUID, "mode=0755,size=8m,nr_inodes=1024") < 0)
-		return failed(out, "cannot mount a memory file system on", mounts->staging);
-	int root = open(mounts->staging, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0 || fchdir(root) < 0)
-		return failed(out, "cannot enter the new root on", mounts->staging);
-	if (!put_rows(mounts, root, false, out))
-		return false;
-	if (!set_attributes(root, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY))
-		return failed(out, "cannot make the root read-only", "/");
-	if (!put_rows(mounts, root, true, out)) /* covers over /proc: copies of what is read-only by now */
-		return false;
-	/* The old root comes to lie upon the new one, at `.`, and goes with all that is below it. */
-	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return failed(out, "cannot leave the host's root", "/");
 	close(root);
 	umask(given); /* the steps' own, which the workplace has chosen */
 	return true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The default executor: a job's own root, processes, network and users by the kernel's namespaces, with no engine
- * and no setuid helper. One child is born into the namespaces, lays out the root (mounts.c) and becomes init
- * (init.c), which confines itself and then starts step after step; each further step costs little more than a
- * plain process.
+ * and no setuid helper. One child is born into the namespaces, copies the template of a root (template.c), adds what is
+ * the place's own (mounts.c) and becomes init (init.c), which confines itself and then starts step after step; each
+ * further step costs little more than a plain process.
  *
  * It is never weaker than what was asked: a piece that the kernel refuses is an error that names it. "reduced" is
  * said for the shared network or the root user that were asked for, and for limits that this host cannot hold.
@@ -29,10 +29,10 @@
 #include "executors/init.h"
 #include "executors/mounts.h"
 #include "executors/place.h"
+#include "executors/ready.h"
 #include "executors/supervisor.h"
 
 #define LANDLOCK_ABI_SCOPE 6
-#define MAKER_STACK_BYTES (16 * 1024)
 
 extern const Executor executor_sandbox;
 
@@ -47,15 +47,11 @@ typedef struct SandboxPlace {
 /* What the newborn child needs, in the memory that it shares with us until it becomes init. */
 typedef struct Layout {
 	SandboxPlace *sandbox;
+	const Template *template;
 	const char *hostname;
-	bool own_user_namespace; /* an ordinary user needs one to make the others */
+	int user_fd; /* of an ordinary user, who needs a user namespace for all others; -1 as root */
 	bool own_network;
 	bool loopback;
-	char *maker_stack_top;
-	int network_fd;  /* -1 until the maker is done */
-	int network_why; /* errno, when it could not */
-	uid_t uid;
-	gid_t gid;
 	Failure failure;
 } Layout;
 
@@ -63,50 +59,6 @@ static bool failed(Layout *layout, const char *what)
 {
 	layout->failure = (Failure){.what = what, .why = errno};
 	return false;
-}
-
-static bool write_file(const char *path, const char *text, size_t len)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, text, len) == (ssize_t)len;
-	int why = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = why;
-	return done;
-}
-
-/* "1001 OWN 1": one id is all that a user may map by himself. */
-static bool map_own_id(const char *path, unsigned own)
-{
-	char text[32] = "1001 ";
-	char digits[12];
-	size_t len = 5, count = 0;
-	do
-		digits[count++] = (char)('0' + own % 10);
-	while ((own /= 10) > 0);
-	while (count > 0)
-		text[len++] = digits[--count];
-	memcpy(text + len, " 1\n", 3);
-	return write_file(path, text, len + 3);
-}
-
-/*
- * Maps the agent's user in the new user namespace. A worker that has made itself undumpable could not open its own
- * maps: it shares its memory with this child, so it is dumpable for the three writes.
- */
-static bool map_self(const Layout *layout)
-{
-	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-	if (dumpable != 1)
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	bool done = write_file("/proc/self/setgroups", "deny", 4) && map_own_id("/proc/self/uid_map", layout->uid) &&
-	            map_own_id("/proc/self/gid_map", layout->gid);
-	int why = errno;
-	if (dumpable != 1)
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	errno = why;
-	return done;
 }
 
 static bool raise_loopback(void)
@@ -121,53 +73,35 @@ static bool raise_loopback(void)
 	return done;
 }
 
-/*
- * Makes the network namespace. That is half of what all namespaces cost, and most of it waiting, so a process of its
- * own does it while the newborn lays out the root; it shares memory and descriptors, and hands a descriptor over.
- */
-static int make_network(void *data)
+/* An ordinary user's first step, in a child that then clones the newborn: where the others may be made. */
+static bool enter(void *data)
 {
 	Layout *layout = data;
-	if (unshare(CLONE_NEWNET) < 0 || (layout->loopback && !raise_loopback())) {
-		layout->network_why = errno;
-		return 1;
-	}
-	layout->network_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	layout->network_why = layout->network_fd < 0 ? errno : 0;
-	return 0;
+	if (setns(layout->user_fd, CLONE_NEWUSER) < 0)
+		return failed(layout, "cannot enter its user namespace");
+	if (setns(layout->template->host_fd, CLONE_NEWNS) < 0)
+		return failed(layout, "cannot see the host's mounts");
+	return true;
 }
 
-static bool enter_network(Layout *layout, pid_t maker)
-{
-	while (waitpid(maker, NULL, 0) < 0 && errno == EINTR)
-		;
-	errno = layout->network_why;
-	return layout->network_fd >= 0 && setns(layout->network_fd, CLONE_NEWNET) == 0;
-}
-
-/* The child. It shares our memory: only system calls, and nothing is changed but *layout. */
+/* The newborn. It shares our memory: only system calls, and nothing is changed but *layout and its mounts. */
 static bool lay_out(void *data)
 {
 	Layout *layout = data;
 	SandboxPlace *sandbox = layout->sandbox;
 	if (!cgroup_join(&sandbox->group))
 		return failed(layout, "cannot enter its control group");
-	if (layout->own_user_namespace && !map_self(layout))
-		return failed(layout, "cannot map its user");
-	pid_t maker = 0;
-	if (layout->own_network)
-		maker = clone(make_network, layout->maker_stack_top, CLONE_VM | CLONE_FILES | SIGCHLD, layout);
-	if (maker < 0)
-		return failed(layout, "cannot start a process in its namespaces");
-	if (unshare(CLONE_NEWCGROUP) < 0)
-		return failed(layout, "cannot make a cgroup namespace");
 	if (sethostname(layout->hostname, strlen(layout->hostname)) < 0)
 		return failed(layout, "cannot set its host name");
-	if (!mounts_apply(&sandbox->mounts, &layout->failure))
+	if (!mounts_take(&sandbox->mounts, &layout->failure))
 		return false;
-	if (maker > 0 && !enter_network(layout, maker))
+	if (layout->own_network && (unshare(CLONE_NEWNET) < 0 || (layout->loopback && !raise_loopback())))
 		return failed(layout, "cannot make its network namespace");
-	return true;
+	if (setns(layout->template->root_fd, CLONE_NEWNS) < 0)
+		return failed(layout, "cannot enter the template of its root");
+	if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
+		return failed(layout, "cannot make its mount and cgroup namespaces");
+	return mounts_apply(&sandbox->mounts, &layout->failure);
 }
 
 /* What to change on the host when namespaces are refused. */
@@ -244,25 +178,25 @@ static void open_runner(SandboxPlace *sandbox)
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
 {
 	bool root = geteuid() == 0;
-	g_autofree char *maker_stack = g_malloc(MAKER_STACK_BYTES);
 	Layout layout = {
 		.sandbox = sandbox,
 		.hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER,
-		.own_user_namespace = !root,
 		.own_network = spec->network != PLACE_NETWORK_FULL,
 		.loopback = spec->network == PLACE_NETWORK_LOOPBACK,
-		.maker_stack_top = maker_stack + MAKER_STACK_BYTES, /* malloc's alignment is the stack's */
-		.network_fd = -1,
-		.uid = geteuid(),
-		.gid = getegid(),
 	};
+	g_autofree char *recipe = mounts_recipe(spec, error);
+	if (!recipe || !mounts_list(spec, &sandbox->mounts, error))
+		return false;
 	const Birth birth = {
-		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER),
+		.enter = root ? NULL : enter,
+		.flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
 		.prepare = lay_out,
 		.data = &layout,
 		.failure = &layout.failure,
 	};
-	if (!supervisor_launch(&sandbox->init, &birth)) {
+	layout.template = ready_template(recipe, &layout.failure);
+	if (!layout.template || !ready_user(&layout.user_fd, &layout.failure) ||
+	        !supervisor_launch(&sandbox->init, &birth)) {
 		const Failure *failure = &layout.failure;
 		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s%s%s: %s; %s", failure->what, failure->target ? " " : "",
 		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
@@ -302,7 +236,7 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 		.cpus = spec->cpus,
 	};
 	cgroup_make(&limits, &sandbox->group);
-	if (!mounts_list(spec, &sandbox->mounts, error) || !sandbox_launch(sandbox, spec, error)) {
+	if (!sandbox_launch(sandbox, spec, error)) {
 		executor_sandbox.close(&sandbox->place);
 		return false;
 	}

@@ -59,7 +59,11 @@ typedef struct Newborn {
 	int control_fd;
 	int program_fd;
 	int null_fd;
+	char *stack_top; /* of the newborn, when another child clones it */
+	pid_t pid;
 } Newborn;
+
+#define NEWBORN_FLAGS (CLONE_VM | CLONE_VFORK | SIGCHLD)
 
 static bool failed(Failure *out, const char *what)
 {
@@ -98,6 +102,42 @@ static int newborn_main(void *data)
 	return !failed(birth->failure, "cannot start init");
 }
 
+static bool clone_failed(const Birth *birth)
+{
+	return failed(birth->failure, birth->flags ? "cannot make its namespaces" : "cannot start a process");
+}
+
+/* Goes where init is to be born, and clones it there as a child of the worker, not its own. */
+static int midwife_main(void *data)
+{
+	Newborn *newborn = data;
+	const Birth *birth = newborn->birth;
+	if (!birth->enter(birth->data))
+		return 1;
+	newborn->pid = clone(newborn_main, newborn->stack_top, (int)(birth->flags | CLONE_PARENT | NEWBORN_FLAGS), newborn);
+	return newborn->pid < 0 ? !clone_failed(birth) : 0;
+}
+
+/* The child's pid, or -1. It has become init, or *failure says why not. */
+static pid_t bear(Newborn *newborn, char *stack)
+{
+	const Birth *birth = newborn->birth;
+	newborn->stack_top = stack + STACK_BYTES;
+	newborn->pid = -1;
+	if (!birth->enter) {
+		newborn->pid = clone(newborn_main, newborn->stack_top, (int)(birth->flags | NEWBORN_FLAGS), newborn);
+		if (newborn->pid < 0)
+			clone_failed(birth);
+		return newborn->pid;
+	}
+	pid_t midwife = clone(midwife_main, stack + 2 * STACK_BYTES, NEWBORN_FLAGS, newborn);
+	if (midwife < 0)
+		clone_failed(birth);
+	while (midwife > 0 && waitpid(midwife, NULL, 0) < 0 && errno == EINTR)
+		;
+	return newborn->pid;
+}
+
 bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 {
 	int ends[2];
@@ -111,25 +151,28 @@ bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 		return failed(birth->failure, "cannot make a socket pair");
 	supervisor->control_fd = ends[0];
 	autofd int theirs = ends[1]; /* closed here when init has it: so its end is our end of file */
-	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return failed(birth->failure, "no memory for its first process");
 	Newborn newborn = {.birth = birth, .control_fd = theirs, .program_fd = program, .null_fd = null_fd};
 	sigset_t all, old;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	pid_t pid = clone(newborn_main, stack + STACK_BYTES,
-	        (int)(birth->flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD), &newborn, &supervisor->pidfd);
-	int why = errno;
+	pid_t pid = bear(&newborn, stack);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	munmap(stack, STACK_BYTES);
-	errno = why;
-	if (pid < 0) {
-		supervisor->pidfd = -1; /* the kernel may have written one that it took back */
-		return failed(birth->failure, birth->flags ? "cannot make its namespaces" : "cannot start a process");
-	}
+	munmap(stack, 2 * STACK_BYTES);
+	if (pid < 0)
+		return false;
 	supervisor->pid = pid;
-	return !birth->failure->what;
+	supervisor->pidfd = (int)syscall(SYS_pidfd_open, pid, 0U); /* it is our child, so the number is still its own */
+	if (supervisor->pidfd >= 0)
+		return !birth->failure->what;
+	int why = errno;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	errno = why;
+	return failed(birth->failure, "cannot follow its first process");
 }
 
 /* Waits for one answer; an init that is gone is an error of its own. */

@@ -21,8 +21,10 @@ void supervisor_init(Supervisor *supervisor);
 
 /** How init is born. */
 typedef struct Birth {
+	/* Goes where the namespaces may be made, in a child of its own that then clones init's; NULL: they may be here. */
+	bool (*enter)(void *data);
 	unsigned long flags;         /* of clone(2): the namespaces */
-	bool (*prepare)(void *data); /* in the child, before init: system calls only; NULL for nothing */
+	bool (*prepare)(void *data); /* in the child, before init; like enter() system calls only; NULL for nothing */
 	void *data;
 	Failure *failure;            /* where prepare() says why it could not */
 } Birth;
