@@ -100,6 +100,21 @@ static void remove_stale(const char *base)
 	}
 }
 
+/*
+ * v1 has `tasks`, by which a single thread enters without the kernel waiting until no process of the machine forks or
+ * ends: that wait is milliseconds. A newborn is a single thread.
+ */
+static int open_door(const char *folder)
+{
+	static const char *const doors[] = {"tasks", "cgroup.procs"};
+	int fd = -1;
+	for (size_t i = 0; fd < 0 && i < G_N_ELEMENTS(doors); i++) {
+		g_autofree char *path = g_build_filename(folder, doors[i], NULL);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	}
+	return fd;
+}
+
 /* Makes one group below base, and opens its door. NULL where this user may not. */
 static const char *make_folder(Cgroup *group, const char *base)
 {
@@ -113,13 +128,12 @@ static const char *make_folder(Cgroup *group, const char *base)
 				continue;
 			return NULL;
 		}
-		g_autofree char *procs = g_build_filename(path, "cgroup.procs", NULL);
-		int fd = open(procs, O_WRONLY | O_CLOEXEC);
+		int fd = open_door(path);
 		if (fd < 0) {
 			rmdir(path);
 			return NULL;
 		}
-		group->procs_fds[group->folders_len] = fd;
+		group->doors[group->folders_len] = fd;
 		return group->folders[group->folders_len++] = g_steal_pointer(&path);
 	}
 	return NULL;
@@ -138,6 +152,11 @@ static bool wanted(const CgroupLimits *limits, Controller controller)
 		break;
 	}
 	return false;
+}
+
+static bool is_worth_a_group(const CgroupLimits *limits, Controller controller)
+{
+	return wanted(limits, controller) && !(controller == CONTROLLER_PIDS && limits->processes_are_counted);
 }
 
 static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, const char *available)
@@ -230,7 +249,7 @@ void cgroup_make(const CgroupLimits *limits, Cgroup *out)
 	g_autofree char *available = NULL;
 	bool any = false;
 	for (Controller each = 0; each < CONTROLLERS; each++)
-		any = any || wanted(limits, each);
+		any = any || is_worth_a_group(limits, each);
 	if (!any)
 		return;
 	if (find_v2(&base, &available)) {
@@ -238,14 +257,14 @@ void cgroup_make(const CgroupLimits *limits, Cgroup *out)
 		return;
 	}
 	for (Controller each = 0; each < CONTROLLERS; each++)
-		if (wanted(limits, each))
+		if (is_worth_a_group(limits, each))
 			limit_v1(limits, out, each);
 }
 
 bool cgroup_join(const Cgroup *group)
 {
 	for (int i = 0; i < group->folders_len; i++)
-		if (write(group->procs_fds[i], "0", 1) != 1)
+		if (write(group->doors[i], "0", 1) != 1)
 			return false;
 	return true;
 }
@@ -285,7 +304,7 @@ void cgroup_judge(const Cgroup *group, int64_t *known, StepEnd *end)
 void cgroup_remove(Cgroup *group)
 {
 	for (int i = 0; i < group->folders_len; i++) {
-		close(group->procs_fds[i]);
+		close(group->doors[i]);
 		for (int try = 0; rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
 			g_usleep(2000); /* the last member's end reaches the group a moment after its parent */
 		g_free(group->folders[i]);

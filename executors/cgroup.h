@@ -13,13 +13,14 @@
 typedef struct CgroupLimits {
 	int64_t memory_bytes; /* 0: none; likewise below */
 	int64_t processes;
+	bool processes_are_counted; /* by somebody else too: the limit is not worth a group of its own */
 	double cpus;
 } CgroupLimits;
 
 /** What one place has; all zero is "none". */
 typedef struct Cgroup {
 	char *folders[CGROUP_FOLDERS_MAX]; /* absolute; one for v2, one a controller for v1 */
-	int procs_fds[CGROUP_FOLDERS_MAX]; /* writing "0" moves the writer in */
+	int doors[CGROUP_FOLDERS_MAX];     /* writing "0" moves the writer in */
 	int folders_len;
 	char *memory; /* the folder of the memory controller, or NULL */
 	char *events; /* the file with the oom_kill count */

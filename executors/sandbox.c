@@ -231,8 +231,9 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 	place_init(&sandbox->place, &executor_sandbox, MOUNTS_WORK, MOUNTS_HOME, "full");
 	const CgroupLimits limits = {
 		.memory_bytes = spec->memory_bytes,
-		/* Elsewhere the user namespace counts: cheaper, and exact. */
-		.processes = spec->memory_bytes > 0 || (geteuid() == 0 && spec->uid == 0) ? spec->processes : 0,
+		.processes = spec->processes,
+		/* By the job's own user namespace, which is cheaper and exact: except for the host's root. */
+		.processes_are_counted = geteuid() != 0 || spec->uid != 0,
 		.cpus = spec->cpus,
 	};
 	cgroup_make(&limits, &sandbox->group);
