@@ -89,8 +89,6 @@ static bool lay_out(void *data)
 {
 	Layout *layout = data;
 	SandboxPlace *sandbox = layout->sandbox;
-	if (!cgroup_join(&sandbox->group))
-		return failed(layout, "cannot enter its control group");
 	if (sethostname(layout->hostname, strlen(layout->hostname)) < 0)
 		return failed(layout, "cannot set its host name");
 	if (!mounts_take(&sandbox->mounts, &layout->failure))
@@ -99,9 +97,16 @@ static bool lay_out(void *data)
 		return failed(layout, "cannot make its network namespace");
 	if (setns(layout->template->root_fd, CLONE_NEWNS) < 0)
 		return failed(layout, "cannot enter the template of its root");
-	if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
-		return failed(layout, "cannot make its mount and cgroup namespaces");
-	return mounts_apply(&sandbox->mounts, &layout->failure);
+	if (unshare(CLONE_NEWNS) < 0)
+		return failed(layout, "cannot make its mount namespace");
+	if (!mounts_apply(&sandbox->mounts, &layout->failure))
+		return false;
+	/* Late: what the kernel needs for the mounts is not the job's memory, and counting it costs as much as making it. */
+	if (!cgroup_join(&sandbox->group))
+		return failed(layout, "cannot enter its control group");
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return failed(layout, "cannot make its cgroup namespace");
+	return true;
 }
 
 /* What to change on the host when namespaces are refused. */
