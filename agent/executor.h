@@ -81,6 +81,11 @@ struct Executor {
 	const char *summary; /* one line for --help, the web page and the manual */
 	/** Can this machine do it? Cheap; called at start and by `assay doctor`. The error says what to change. */
 	bool (*probe)(GError **error);
+	/**
+	 * In a process that waits and whose clones open places: makes ready, or renews, what those can share. Returns a
+	 * descriptor that becomes readable when it should be called again, -1 when there is none. NULL: nothing to do.
+	 */
+	int (*prepare)(void);
 	/** Makes a place; false with the reason when the machine cannot give what the spec asks. Never weaker. */
 	bool (*open)(const PlaceSpec *spec, Place **out, GError **error);
 	bool (*start)(Place *place, const StepSpec *spec, Child *out, GError **error);

@@ -25,6 +25,7 @@
 
 #include "executors/init.h"
 #include "executors/init_confine.h"
+#include "executors/init_pool.h"
 #include "executors/init_sys.h"
 
 #define SIGNALS 64
@@ -465,6 +466,13 @@ static void set_up(void)
 	int fds_len;
 	long len = receive(fds, &fds_len);
 	const InitSetup *setup = (const InitSetup *)(const void *)packet;
+	if ((size_t)len == sizeof(InitPool) && setup->kind == INIT_POOL) {
+		InitReply refused = init_pool_begin((const InitPool *)(const void *)packet, fds, fds_len);
+		answer(refused.error ? 0 : self, refused.error, (InitStage)refused.stage);
+		if (refused.error)
+			SYS(__NR_exit_group, 1);
+		init_pool_serve();
+	}
 	if ((size_t)len < sizeof *setup || setup->kind != INIT_SETUP || fds_len != 0 ||
 	        (size_t)len != sizeof *setup + (size_t)setup->filter_len * sizeof(struct sock_filter))
 		SYS(__NR_exit_group, 1);

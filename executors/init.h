@@ -12,7 +12,7 @@
 #define INIT_STEPS_MAX 64     /* steps and services under way at once */
 #define INIT_FILTER_MAX 1024  /* instructions */
 
-typedef enum InitKind { INIT_SETUP = 1, INIT_START, INIT_SIGNAL } InitKind;
+typedef enum InitKind { INIT_SETUP = 1, INIT_START, INIT_SIGNAL, INIT_POOL } InitKind;
 
 /** The first packet, once; behind it `filter_len` BPF instructions of eight bytes. Answered by InitReply. */
 typedef struct InitSetup {
@@ -46,6 +46,12 @@ typedef struct InitSignal {
 	int32_t signal;
 } InitSignal;
 
+/** The first packet of one that shall have no place but make network namespaces (init_pool.h). Answered by InitReply. */
+typedef struct InitPool {
+	uint32_t kind;
+	uint32_t enter; /* a user namespace's descriptor comes along: make them there */
+} InitPool;
+
 /** What failed, for the worker's message. */
 typedef enum InitStage {
 	INIT_STAGE_NONE,
@@ -56,6 +62,7 @@ typedef enum InitStage {
 	INIT_STAGE_CAPABILITIES,
 	INIT_STAGE_FILTER,
 	INIT_STAGE_SCOPE,
+	INIT_STAGE_NETWORK,
 	INIT_STAGE_PACKET,
 	INIT_STAGE_PROCESS,
 	INIT_STAGE_FOLDER,

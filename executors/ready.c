@@ -6,29 +6,55 @@
  */
 #include "executors/ready.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
+#include "agent/base/clock.h"
+#include "agent/base/fd.h"
+#include "agent/base/hash.h"
+#include "executors/netpool.h"
 
 #define TEMPLATES_MAX 4
+#define RECIPE_BYTES_MAX 4096
+#define MOUNTS_BYTES_MAX (4 * 1024 * 1024)
+#define PAUSE_US 1000000 /* between two renewals because of the host's mounts */
+#define RECIPE_FIRST "assay" /* of a job for which the config asks no mounts */
 
 static struct {
 	bool begun;
 	uid_t owner;
 	int user_fd;
 	GPtrArray *templates; /* Template *, the one used last at the end */
-} shared = {.user_fd = -1};
+	NetPool networks;
+	/* Of a process that waits: */
+	int watch_fd;                /* epoll: something of the three below */
+	int wish_fd, wishes_fd;      /* what a clone had to make itself, it tells here */
+	int mounts_fd;               /* the host's table: readable when it has changed */
+	int timer_fd;
+	uint8_t mounts[HASH_BYTES];  /* what the table was */
+	int64_t renewed_us;
+} shared = {.user_fd = -1, .watch_fd = -1, .wish_fd = -1, .wishes_fd = -1, .mounts_fd = -1, .timer_fd = -1};
 
 static void begin(void)
 {
 	if (shared.begun && shared.owner == geteuid())
 		return;
+	if (shared.begun)
+		netpool_close(&shared.networks);
 	g_clear_pointer(&shared.templates, g_ptr_array_unref);
-	autofd_close(&shared.user_fd);
+	int *const fds[] = {&shared.user_fd, &shared.watch_fd, &shared.wish_fd, &shared.wishes_fd, &shared.mounts_fd,
+	        &shared.timer_fd};
+	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+		autofd_close(fds[i]);
 	shared.begun = true;
 	shared.owner = geteuid();
 	shared.templates = g_ptr_array_new_with_free_func((GDestroyNotify)template_free);
+	netpool_init(&shared.networks);
 }
 
 bool ready_user(int *out_fd, Failure *out)
@@ -54,19 +80,138 @@ static Template *find(const char *recipe)
 	return NULL;
 }
 
+static const Template *make(const char *recipe, int user_fd, Failure *out)
+{
+	Template *template = template_make(recipe, user_fd, out);
+	if (!template)
+		return NULL;
+	if (shared.templates->len >= TEMPLATES_MAX)
+		g_ptr_array_remove_index(shared.templates, 0);
+	g_ptr_array_add(shared.templates, template);
+	return template;
+}
+
 const Template *ready_template(const char *recipe, Failure *out)
 {
 	int user_fd;
 	if (!ready_user(&user_fd, out))
 		return NULL;
-	Template *template = find(recipe);
-	if (!template) {
-		template = template_make(recipe, user_fd, out);
-		if (!template)
-			return NULL;
-		if (shared.templates->len >= TEMPLATES_MAX)
-			g_ptr_array_remove_index(shared.templates, 0);
-		g_ptr_array_add(shared.templates, template);
+	const Template *template = find(recipe);
+	if (template)
+		return template;
+	size_t len = strlen(recipe);
+	if (shared.wish_fd >= 0 && len <= RECIPE_BYTES_MAX)
+		(void)!send(shared.wish_fd, recipe, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* so that the next finds it */
+	return make(recipe, user_fd, out);
+}
+
+int ready_network(void)
+{
+	return shared.begun && shared.owner == geteuid() ? netpool_take(&shared.networks) : -1;
+}
+
+void ready_network_back(int fd)
+{
+	netpool_give(&shared.networks, fd);
+}
+
+/* ---- a process that waits ---- */
+
+static bool read_mounts(uint8_t out[HASH_BYTES])
+{
+	g_autoptr(GBytes) table = fd_read_file("/proc/self/mountinfo", MOUNTS_BYTES_MAX, NULL);
+	if (!table)
+		return false;
+	gsize len;
+	const void *bytes = g_bytes_get_data(table, &len);
+	hash_bytes(bytes, len, out);
+	return true;
+}
+
+static void watch(int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.fd = fd};
+	if (fd >= 0)
+		epoll_ctl(shared.watch_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void begin_to_watch(void)
+{
+	int ends[2];
+	shared.watch_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (shared.watch_fd < 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0) {
+		shared.wish_fd = ends[0];
+		shared.wishes_fd = ends[1];
 	}
-	return template;
+	shared.mounts_fd = open("/proc/self/mounts", O_RDONLY | O_CLOEXEC);
+	shared.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	watch(shared.wishes_fd, EPOLLIN);
+	watch(shared.mounts_fd, EPOLLPRI | EPOLLERR);
+	watch(shared.timer_fd, EPOLLIN);
+	read_mounts(shared.mounts);
+}
+
+static void want(const char *recipe)
+{
+	Failure failure = {0};
+	if (!find(recipe))
+		make(recipe, shared.user_fd, &failure); /* a failure is told to the job that meets it */
+}
+
+/* A mount below /usr or the like is in no template that was made before it. Not more than one renewal a second. */
+static void look_at_mounts(void)
+{
+	uint8_t now[HASH_BYTES];
+	int64_t left_us = shared.renewed_us + PAUSE_US - monotonic_us();
+	if (left_us > 0) {
+		const struct itimerspec later = {.it_value = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000 + 1}};
+		timerfd_settime(shared.timer_fd, 0, &later, NULL);
+		return;
+	}
+	if (!read_mounts(now) || memcmp(now, shared.mounts, sizeof now) == 0)
+		return;
+	memcpy(shared.mounts, now, sizeof now);
+	shared.renewed_us = monotonic_us();
+	g_autoptr(GPtrArray) old = g_steal_pointer(&shared.templates);
+	shared.templates = g_ptr_array_new_with_free_func((GDestroyNotify)template_free);
+	for (guint i = 0; i < old->len; i++)
+		want(((const Template *)old->pdata[i])->recipe);
+}
+
+static void grant_wishes(void)
+{
+	char text[RECIPE_BYTES_MAX + 1];
+	ssize_t len;
+	while (shared.wishes_fd >= 0 && (len = recv(shared.wishes_fd, text, RECIPE_BYTES_MAX, MSG_DONTWAIT)) > 0) {
+		text[len] = '\0';
+		want(text);
+	}
+}
+
+int ready_prepare(void)
+{
+	Failure failure = {0};
+	int user_fd;
+	begin();
+	if (!ready_user(&user_fd, &failure))
+		return -1;
+	if (shared.watch_fd < 0) {
+		begin_to_watch();
+		netpool_open(&shared.networks, user_fd, NULL); /* without one, places make their own */
+		want(RECIPE_FIRST);
+		return shared.watch_fd;
+	}
+	struct epoll_event events[4];
+	int count = epoll_wait(shared.watch_fd, events, G_N_ELEMENTS(events), 0);
+	uint64_t expired;
+	(void)!read(shared.timer_fd, &expired, sizeof expired);
+	grant_wishes();
+	for (int i = 0; i < count; i++)
+		if (events[i].data.fd != shared.wishes_fd) {
+			look_at_mounts();
+			break;
+		}
+	return shared.watch_fd;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the places of one process, and of the clones of it, have in common and find ready: templates, and later what
- * else is made beforehand. It is made when first asked for; a zygote asks before there is a job.
+ * What the places of one process, and of the clones of it, have in common and find ready: templates of their root, and
+ * network namespaces. A template is made when it is first asked for; a zygote has both made before there is a job.
  */
 #pragma once
 
@@ -11,5 +11,16 @@
 
 /** The user namespace of an ordinary user's places, made once; -1 as root. */
 bool ready_user(int *out_fd, Failure *out);
+/**
+ * Makes ready what can be made before there is a job, and renews what is no longer right: in a process that waits, and
+ * whose clones open places.
+ *
+ * Returns   a descriptor that becomes readable when it should be called again; -1 when nothing could be made ready
+ */
+int ready_prepare(void);
+/** A network namespace of its own, without an interface that is up; -1 when none is ready. The caller's. */
+int ready_network(void);
+/** Takes one back that nobody uses any more and that no packet has passed. Takes fd. */
+void ready_network_back(int fd);
 /** A template that is right for a recipe and for the host as it is now; made where there is none. Borrowed. */
 const Template *ready_template(const char *recipe, Failure *out);

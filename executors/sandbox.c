@@ -42,6 +42,8 @@ typedef struct SandboxPlace {
 	Cgroup group;
 	int64_t oom_count;
 	Mounts mounts;
+	int network_fd;         /* one that was made beforehand; -1: none */
+	bool network_is_silent; /* no interface of it is up, so it can be used again */
 } SandboxPlace;
 
 /* What the newborn child needs, in the memory that it shares with us until it becomes init. */
@@ -59,6 +61,22 @@ static bool failed(Layout *layout, const char *what)
 {
 	layout->failure = (Failure){.what = what, .why = errno};
 	return false;
+}
+
+/*
+ * A network that was used before is used again only when no socket of it is left, whatever was done to keep one:
+ * "sockets: used 0". One without an interface that is up carries nothing else from one to the next.
+ */
+static bool network_is_empty(void)
+{
+	static const char empty[] = "sockets: used 0\n";
+	char text[sizeof empty];
+	int fd = open("/proc/thread-self/net/sockstat", O_RDONLY | O_CLOEXEC);
+	bool is = fd >= 0 && read(fd, text, sizeof text - 1) == sizeof text - 1 &&
+	          memcmp(text, empty, sizeof text - 1) == 0;
+	if (fd >= 0)
+		close(fd);
+	return is;
 }
 
 static bool raise_loopback(void)
@@ -84,6 +102,18 @@ static bool enter(void *data)
 	return true;
 }
 
+static bool enter_network(const Layout *layout)
+{
+	SandboxPlace *sandbox = layout->sandbox;
+	if (!layout->own_network)
+		return true;
+	bool is_ready = sandbox->network_fd >= 0 && setns(sandbox->network_fd, CLONE_NEWNET) == 0 && network_is_empty();
+	if (!is_ready && unshare(CLONE_NEWNET) < 0)
+		return false;
+	sandbox->network_is_silent = is_ready && !layout->loopback;
+	return !layout->loopback || raise_loopback();
+}
+
 /* The newborn. It shares our memory: only system calls, and nothing is changed but *layout and its mounts. */
 static bool lay_out(void *data)
 {
@@ -93,7 +123,7 @@ static bool lay_out(void *data)
 		return failed(layout, "cannot set its host name");
 	if (!mounts_take(&sandbox->mounts, &layout->failure))
 		return false;
-	if (layout->own_network && (unshare(CLONE_NEWNET) < 0 || (layout->loopback && !raise_loopback())))
+	if (!enter_network(layout))
 		return failed(layout, "cannot make its network namespace");
 	if (setns(layout->template->root_fd, CLONE_NEWNS) < 0)
 		return failed(layout, "cannot enter the template of its root");
@@ -199,6 +229,8 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.data = &layout,
 		.failure = &layout.failure,
 	};
+	if (layout.own_network)
+		sandbox->network_fd = ready_network();
 	layout.template = ready_template(recipe, &layout.failure);
 	if (!layout.template || !ready_user(&layout.user_fd, &layout.failure) ||
 	        !supervisor_launch(&sandbox->init, &birth)) {
@@ -233,6 +265,7 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 		return false;
 	SandboxPlace *sandbox = g_new0(SandboxPlace, 1);
 	supervisor_init(&sandbox->init);
+	sandbox->network_fd = -1;
 	place_init(&sandbox->place, &executor_sandbox, MOUNTS_WORK, MOUNTS_HOME, "full");
 	const CgroupLimits limits = {
 		.memory_bytes = spec->memory_bytes,
@@ -290,10 +323,18 @@ static void sandbox_close(Place *place)
 		return;
 	SandboxPlace *sandbox = (SandboxPlace *)place;
 	supervisor_kill(&sandbox->init);
+	if (sandbox->network_is_silent) /* and everybody who was in it is gone */
+		ready_network_back(fd_steal(&sandbox->network_fd));
+	autofd_close(&sandbox->network_fd);
 	cgroup_remove(&sandbox->group);
 	mounts_clear(&sandbox->mounts);
 	place_clear(place);
 	g_free(sandbox);
+}
+
+static int sandbox_prepare(void)
+{
+	return ready_prepare();
 }
 
 /* The truest question is to make one: a few milliseconds, nothing left. */
@@ -314,6 +355,7 @@ const Executor executor_sandbox = {
 	.name = "sandbox",
 	.summary = "the default: an own root, processes, network and user by kernel namespaces; no engine needed",
 	.probe = sandbox_probe,
+	.prepare = sandbox_prepare,
 	.open = sandbox_open,
 	.start = sandbox_start,
 	.signal = sandbox_signal,

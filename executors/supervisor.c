@@ -42,6 +42,7 @@ static const struct {
 	[INIT_STAGE_CAPABILITIES] = {"cannot drop its capabilities", "run 'assay doctor'"},
 	[INIT_STAGE_FILTER] = {"cannot load its system call filter", "use a kernel with CONFIG_SECCOMP_FILTER"},
 	[INIT_STAGE_SCOPE] = {"cannot close itself off by Landlock", "run 'assay doctor'"},
+	[INIT_STAGE_NETWORK] = {"cannot make a network namespace", "raise the sysctl user.max_net_namespaces"},
 	[INIT_STAGE_PACKET] = {"was not understood", "make its command and environment smaller"},
 	[INIT_STAGE_PROCESS] = {"cannot start a process", "raise the job's limit of processes"},
 	[INIT_STAGE_FOLDER] = {"cannot enter its folder", "give a 'working-directory' that is there"},
@@ -211,6 +212,17 @@ static bool send_packet(Supervisor *supervisor, struct iovec *parts, size_t part
 	return sent >= 0 || fail_errno(error, errno, "cannot talk to the place's first process");
 }
 
+static bool first_answer(Supervisor *supervisor, GError **error)
+{
+	InitReply reply;
+	if (!receive(supervisor, &reply, error))
+		return false;
+	if (reply.error == 0)
+		return true;
+	return fail(error, ASSAY_ERROR_SYSTEM, "it %s: %s; %s", stages[reply.stage].what,
+	        g_strerror(reply.error), stages[reply.stage].what_to_do);
+}
+
 bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter,
         GError **error)
 {
@@ -218,14 +230,14 @@ bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const stru
 		{.iov_base = (void *)(uintptr_t)setup, .iov_len = sizeof *setup},
 		{.iov_base = (void *)(uintptr_t)filter, .iov_len = setup->filter_len * sizeof *filter},
 	};
-	InitReply reply;
-	if (!send_packet(supervisor, parts, setup->filter_len > 0 ? 2 : 1, NULL, 0, error) ||
-	        !receive(supervisor, &reply, error))
-		return false;
-	if (reply.error == 0)
-		return true;
-	return fail(error, ASSAY_ERROR_SYSTEM, "it %s: %s; %s", stages[reply.stage].what,
-	        g_strerror(reply.error), stages[reply.stage].what_to_do);
+	return send_packet(supervisor, parts, setup->filter_len > 0 ? 2 : 1, NULL, 0, error) &&
+	       first_answer(supervisor, error);
+}
+
+bool supervisor_keep(Supervisor *supervisor, const InitPool *setup, const int *fds, size_t fds_len, GError **error)
+{
+	struct iovec part = {.iov_base = (void *)(uintptr_t)setup, .iov_len = sizeof *setup};
+	return send_packet(supervisor, &part, 1, fds, fds_len, error) && first_answer(supervisor, error);
 }
 
 static uint32_t append_all(GByteArray *payload, const char *const *texts)

@@ -39,6 +39,8 @@ bool supervisor_launch(Supervisor *supervisor, const Birth *birth);
 /** Sends the first packet, with setup->filter_len instructions, and waits until init has confined itself. */
 bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter,
         GError **error);
+/** Sends the first packet to one that shall keep a pool instead of a place, and waits until it is ready. */
+bool supervisor_keep(Supervisor *supervisor, const InitPool *setup, const int *fds, size_t fds_len, GError **error);
 /** As Executor.start, signal and finish. */
 bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, GError **error);
 void supervisor_signal(Supervisor *supervisor, const Child *child, int signal_number);

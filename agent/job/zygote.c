@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,10 +23,12 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/executor.h"
 #include "agent/job/git.h"
 #include "agent/job/task.h"
 
 #define MESSAGE_BYTES_MAX 8192
+#define EXECUTORS_MAX 16
 
 /* One request: its length, 0 when the agent is gone, -1 on an error. */
 static ssize_t receive(int socket_fd, char *text, int *out_fd)
@@ -148,6 +151,31 @@ static void serve(int socket_fd, const char *text, size_t len, int secrets_fd)
 	autofd_close(&gate[1]);
 }
 
+/* Lets executors make ready, and renew, what jobs have in common; returns when there is a request, or the agent is gone. */
+static void wait_for_request(int socket_fd, struct pollfd *polls, size_t count)
+{
+	for (;;) {
+		polls[0] = (struct pollfd){.fd = socket_fd, .events = POLLIN};
+		if (poll(polls, count, -1) < 0 && errno != EINTR)
+			return;
+		if (polls[0].revents)
+			return;
+		for (size_t i = 1; i < count; i++)
+			if (polls[i].revents)
+				polls[i].fd = executors[i - 1]->prepare();
+	}
+}
+
+static size_t prepare_executors(struct pollfd polls[EXECUTORS_MAX + 1])
+{
+	size_t count = 0;
+	for (; executors[count] && count < EXECUTORS_MAX; count++) {
+		int fd = executors[count]->prepare ? executors[count]->prepare() : -1;
+		polls[count + 1] = (struct pollfd){.fd = fd, .events = POLLIN};
+	}
+	return count + 1;
+}
+
 int zygote_main(int socket_fd)
 {
 	sigset_t ends;
@@ -162,9 +190,12 @@ int zygote_main(int socket_fd)
 		return 2;
 	}
 	git_begin(); /* it parses the system's certificates: once here, not in each worker */
+	struct pollfd polls[EXECUTORS_MAX + 1];
+	size_t polls_len = prepare_executors(polls);
 	char text[MESSAGE_BYTES_MAX];
 	for (;;) {
 		autofd int secrets_fd = -1;
+		wait_for_request(socket_fd, polls, polls_len);
 		ssize_t got = receive(socket_fd, text, &secrets_fd);
 		if (got == 0)
 			return 0;

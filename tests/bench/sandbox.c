@@ -157,6 +157,7 @@ int main(int argc, char **argv)
 			return 3;
 	}
 	g_autoptr(GError) error = NULL;
+	bench.executor->prepare();
 	if (!bench.executor->open(&bench.spec, &bench.live, &error))
 		g_error("%s", error->message);
 	const size_t count = G_N_ELEMENTS(variants);

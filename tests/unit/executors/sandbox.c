@@ -785,6 +785,181 @@ static void case_worker_killed(Case *at)
 	g_assert_cmpint(before.st_size, ==, after.st_size);
 }
 
+/* ---- what places share ---- */
+
+#define PLACES 12 /* more than are made beforehand */
+
+/* Each has a network to itself, whether it was made beforehand or not, and whether it was used before. */
+static void case_networks_are_ones_own(Case *at)
+{
+	Case each[PLACES];
+	g_assert_cmpint(executor_sandbox.prepare(), >=, 0);
+	for (int round = 0; round < 4; round++) {
+		g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+		for (int i = 0; i < PLACES; i++) {
+			each[i] = *at;
+			each[i].spec.network = i % 2 ? PLACE_NETWORK_LOOPBACK : PLACE_NETWORK_NONE;
+			open_place(&each[i]);
+			g_assert_true(g_hash_table_add(seen, shell(&each[i], "readlink /proc/self/ns/net")));
+			int expected = i % 2 ? 0 : ENETUNREACH;
+			int got = try_inside(&each[i], "own_server").exit_code;
+			g_assert_true(got == expected || (expected && got == EADDRNOTAVAIL));
+		}
+		for (int i = 0; i < PLACES; i++)
+			close_place(&each[i]);
+	}
+}
+
+/* The keeper of the pool, a child of ours; 0 when it is gone. */
+static pid_t child_of(pid_t parent)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", (int)parent, (int)parent);
+	g_autofree char *text = NULL;
+	return g_file_get_contents(path, &text, NULL, NULL) ? (pid_t)g_ascii_strtoll(text, NULL, 10) : 0;
+}
+
+static bool is_alive(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+	g_autofree char *text = NULL;
+	const char *state = g_file_get_contents(path, &text, NULL, NULL) ? strrchr(text, ')') : NULL;
+	return state && state[2] != 'Z' && state[2] != 'X';
+}
+
+static void wait_for_end_of(pid_t pid)
+{
+	for (int i = 0; i < 4000 && is_alive(pid); i++)
+		g_usleep(5000);
+	g_assert_false(is_alive(pid));
+}
+
+/* A process that waits is killed: its keeper ends with it, what its clones run goes on, and ends with them. */
+static void case_zygote_killed(Case *at)
+{
+	g_autofree char *beat = g_build_filename(at->work, "beat", NULL);
+	int ends[2];
+	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+	pid_t zygote = fork();
+	if (zygote == 0) {
+		g_assert_cmpint(executor_sandbox.prepare(), >=, 0);
+		pid_t worker = fork();
+		if (worker == 0) {
+			at->spec.network = PLACE_NETWORK_LOOPBACK;
+			open_place(at);
+			const char *const argv[] = {"/bin/sh", "-c", "while :; do echo y >> beat; sleep 0.01; done", NULL};
+			start(at, argv, -1);
+			pause();
+		}
+		g_assert_cmpint(write(ends[1], &worker, sizeof worker), ==, sizeof worker);
+		pause();
+	}
+	pid_t worker;
+	g_assert_cmpint(read(ends[0], &worker, sizeof worker), ==, sizeof worker);
+	for (int i = 0; i < 4000 && access(beat, F_OK) != 0; i++)
+		g_usleep(5000);
+	pid_t keeper = child_of(zygote);
+	g_assert_cmpint(keeper, >, 0);
+	g_assert_cmpint(keeper, !=, worker);
+	kill(zygote, SIGKILL);
+	waitpid(zygote, NULL, 0);
+	wait_for_end_of(keeper);
+	struct stat before, after;
+	g_assert_cmpint(stat(beat, &before), ==, 0);
+	for (int i = 0; i < 4000 && (stat(beat, &after) < 0 || after.st_size == before.st_size); i++)
+		g_usleep(5000);
+	g_assert_cmpint(before.st_size, <, after.st_size);
+	pid_t init = child_of(worker);
+	g_assert_cmpint(init, >, 0);
+	kill(worker, SIGKILL);
+	wait_for_end_of(worker);
+	wait_for_end_of(init);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static char *zone_inside(Case *at)
+{
+	open_place(at);
+	char *zone = shell(at, "cat /etc/timezone");
+	close_place(at);
+	return zone;
+}
+
+/* What a place shows of /etc is the host's of today; so is what is mounted below its programs. */
+static void case_template_is_renewed(Case *at)
+{
+	g_autofree char *zone = g_build_filename(at->root, "zone", NULL);
+	if (at->who == AGENT_ORDINARY || access("/etc/timezone", F_OK) != 0 || access("/opt", F_OK) != 0)
+		return;
+	g_assert_cmpint(unshare(CLONE_NEWNS), ==, 0);
+	g_assert_cmpint(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+	g_assert_true(g_file_set_contents(zone, "Here\n", -1, NULL));
+	g_assert_cmpint(mount(zone, "/etc/timezone", NULL, MS_BIND, NULL), ==, 0);
+	int watch = executor_sandbox.prepare();
+	g_assert_cmpint(watch, >=, 0);
+	at->spec.hostname = "assay"; /* the first that is made ready */
+	g_autofree char *first = zone_inside(at);
+	g_assert_cmpstr(first, ==, "Here\n");
+	int fd = open(zone, O_WRONLY | O_TRUNC | O_CLOEXEC); /* in its place, as an editor might */
+	g_assert_cmpint(write(fd, "Elsewhere\n", 10), ==, 10);
+	close(fd);
+	g_autofree char *second = zone_inside(at);
+	g_assert_cmpstr(second, ==, "Elsewhere\n");
+
+	for (int64_t until = g_get_monotonic_time() + G_USEC_PER_SEC; g_get_monotonic_time() < until;)
+		g_usleep(10000); /* its own pause between two renewals is not to be waited for below */
+	g_assert_cmpint(mount("tmpfs", "/opt", "tmpfs", 0, NULL), ==, 0);
+	g_assert_true(g_file_set_contents("/opt/assay-test", "x", -1, NULL));
+	struct pollfd wait = {.fd = watch, .events = POLLIN};
+	bool seen = false;
+	for (int i = 0; i < 20 && !seen; i++) {
+		if (poll(&wait, 1, 2000) > 0)
+			g_assert_cmpint(executor_sandbox.prepare(), ==, watch);
+		open_place(at);
+		g_autofree char *inside = shell(at, "cat /opt/assay-test 2>/dev/null; true");
+		seen = strcmp(inside, "x") == 0;
+		close_place(at);
+	}
+	g_assert_true(seen);
+}
+
+/* A clone that needs what is not ready makes it itself, and the one that waits hears of it. */
+static void case_wishes_are_heard(Case *at)
+{
+	at->spec.hostname = "unheard-of";
+	int watch = executor_sandbox.prepare();
+	struct pollfd wait = {.fd = watch, .events = POLLIN};
+	while (poll(&wait, 1, 200) > 0)
+		executor_sandbox.prepare();
+	pid_t pid = fork();
+	if (pid == 0) {
+		open_place(at);
+		close_place(at);
+		_exit(0);
+	}
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_cmpint(status, ==, 0);
+	g_assert_cmpint(poll(&wait, 1, 10000), ==, 1);
+	executor_sandbox.prepare();
+	bool quiet = false; /* others may mount on this host meanwhile, which is news too */
+	for (int i = 0; i < 20 && !quiet; i++) {
+		pid = fork();
+		if (pid == 0) {
+			open_place(at);
+			g_autofree char *name = shell(at, "cat /etc/hostname");
+			close_place(at);
+			_exit(strcmp(name, "unheard-of\n") != 0);
+		}
+		g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+		g_assert_cmpint(status, ==, 0);
+		quiet = poll(&wait, 1, 100) == 0;
+		if (!quiet)
+			executor_sandbox.prepare();
+	}
+	g_assert_true(quiet);
+}
+
 /* ---- running them ---- */
 
 static void become_user(void)
@@ -916,6 +1091,10 @@ static Case cases[] = {
 	{.name = "kills_every_leftover", .run = case_leftovers},
 	{.name = "leaves_nothing_behind", .run = case_nothing_left},
 	{.name = "ends_with_its_worker", .run = case_worker_killed},
+	{.name = "has_its_network_to_itself", .run = case_networks_are_ones_own},
+	{.name = "outlives_who_made_things_ready", .run = case_zygote_killed},
+	{.name = "shows_the_host_as_it_is_now", .run = case_template_is_renewed},
+	{.name = "gets_ready_what_clones_had_to_make", .run = case_wishes_are_heard},
 };
 
 int main(int argc, char **argv)
