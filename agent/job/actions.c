@@ -1,32 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding what `uses` means. The rows of builtin.c stand for the actions of the same name at any of their major
- * versions; their inputs are checked, so that a wish that is not granted is an error and not silence.
+ * Finding what `uses` means. The rows of builtin.c stand for the actions of the same name at any of their versions,
+ * except for those that the admin wants fetched (actions.fetch). Of inputs that a row does not know is warned, as
+ * GitHub's runner does; one that it knows and cannot grant is the row's own error, and not silence.
  */
 #include "agent/job/actions.h"
 
 #include <string.h>
 
+#include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/job/action_run.h"
+#include "agent/job/action_use.h"
 
-static const Action *find_action(const char *uses)
+static bool is_named(const char *uses, const char *name)
 {
 	const char *at = strchr(uses, '@');
 	size_t len = at ? (size_t)(at - uses) : strlen(uses);
+	return strlen(name) == len && g_ascii_strncasecmp(name, uses, len) == 0;
+}
+
+static const Action *find_action(const Job *job, const char *uses)
+{
+	const json_t *fetched = json_object_get(json_object_get(job->spec, "actions"), "fetch");
+	size_t i;
+	json_t *name;
+	json_array_foreach((json_t *)(uintptr_t)fetched, i, name)
+		if (is_named(uses, json_string_value(name)))
+			return NULL;
 	for (const Action *action = actions; action->name; action++)
-		if (strlen(action->name) == len && g_ascii_strncasecmp(action->name, uses, len) == 0)
+		if (is_named(uses, action->name))
 			return action;
 	return NULL;
 }
 
-/* The inputs with their fallbacks, keys in lower case; NULL names what is not known. */
-static json_t *check_inputs(const Action *action, const json_t *with, GError **error)
+bool actions_is_built_in(const Job *job, const char *uses)
 {
-	g_autoptr(json_t) inputs = json_object();
-	for (const ActionInput *input = action->inputs; input->name; input++)
+	return g_str_has_prefix(uses, "assay/") || find_action(job, uses);
+}
+
+bool actions_check_image(const Job *job, const char *uses, GError **error)
+{
+	(void)job;
+	return fail(error, ASSAY_ERROR_USER, "%s: no executor here can run container images; put its commands into 'run'", uses);
+}
+
+/* The inputs with their fallbacks, keys in lower case. */
+static json_t *read_inputs(Job *job, const Action *action, const json_t *with)
+{
+	json_t *inputs = json_object();
+	g_autoptr(json_t) unexpected = json_array();
+	g_autoptr(json_t) declared = json_array();
+	for (const ActionInput *input = action->inputs; input->name; input++) {
+		json_array_append_new(declared, json_string(input->name));
 		if (input->fallback)
 			json_set_string(inputs, input->name, input->fallback);
+	}
 	const char *key;
 	json_t *value;
 	json_object_foreach((json_t *)(uintptr_t)with, key, value) {
@@ -34,56 +64,45 @@ static json_t *check_inputs(const Action *action, const json_t *with, GError **e
 		const ActionInput *input = action->inputs;
 		while (input->name && strcmp(input->name, name) != 0)
 			input++;
-		if (!input->name) {
-			fail(error, ASSAY_ERROR_USER, "%s: input '%s' is not known here", action->name, key);
-			return NULL;
-		}
-		if (!input->passed_over)
+		if (!input->name)
+			json_array_append_new(unexpected, json_string(key));
+		else if (!input->passed_over)
 			json_object_set(inputs, name, value);
 	}
-	return g_steal_pointer(&inputs);
+	action_warn_unexpected(job, unexpected, declared);
+	return inputs;
 }
 
-static char *names_of_all(void)
+static void run_ml_step(Job *job, const char *uses, const json_t *with, StepResult *out)
 {
-	g_autoptr(GString) text = g_string_new(NULL);
-	for (const Action *action = actions; action->name; action++)
-		g_string_append_printf(text, "%s%s", text->len ? ", " : "", action->name);
-	for (size_t i = 0; ml_steps[i]; i++)
-		g_string_append_printf(text, ", assay/%s@v1", ml_steps[i]->name);
-	return g_string_free(g_steal_pointer(&text), FALSE);
+	const char *at = strchr(uses, '@');
+	g_autofree char *name = g_strndup(uses + 6, at ? (size_t)(at - uses - 6) : strlen(uses + 6));
+	if (!at || strcmp(at, "@v1") == 0)
+		mlsteps_run(job, name, with, out);
+	else
+		step_result_fail(out, CAUSE_INVALID, g_strdup_printf("%s: only @v1 of it is known", uses));
 }
 
 void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out)
 {
 	g_autoptr(GError) error = NULL;
-	const Action *action = find_action(uses);
+	const Action *action = find_action(job, uses);
 	if (g_str_has_prefix(uses, "assay/")) {
-		const char *at = strchr(uses, '@');
-		g_autofree char *name = g_strndup(uses + 6, at ? (size_t)(at - uses - 6) : strlen(uses + 6));
-		if (!at || strcmp(at, "@v1") == 0)
-			mlsteps_run(job, name, with, out);
-		else
-			step_result_fail(out, CAUSE_INVALID, g_strdup_printf("%s: only @v1 of it is known", uses));
-		return;
-	}
-	if (g_str_has_prefix(uses, "./")) {
-		composite_run(job, uses, with, out);
+		run_ml_step(job, uses, with, out);
 		return;
 	}
 	if (!action) {
-		g_autofree char *all = names_of_all();
-		const char *what = "actions from elsewhere cannot be used";
-		if (g_str_has_prefix(uses, "docker://"))
-			what = "no executor here can run container images";
-		step_result_fail(out, CAUSE_INVALID,
-		        g_strdup_printf("%s: %s; put its commands into 'run' or into an action of this repository (./path), or "
-		                        "use one of %s",
-		                uses, what, all));
+		ActionUse *use = NULL;
+		if (!g_str_has_prefix(uses, "docker://") || actions_check_image(job, uses, &error))
+			use = action_use_find(job, uses, job->within, &error);
+		if (use)
+			action_run(job, use, with, out);
+		else
+			step_result_fail(out, task_cause_of(job->task, error, CAUSE_INVALID), g_strdup(error->message));
 		return;
 	}
-	g_autoptr(json_t) inputs = check_inputs(action, with, &error);
-	if (inputs && action->run(job, inputs, &error))
+	g_autoptr(json_t) inputs = read_inputs(job, action, with);
+	if (action->run(job, inputs, &error))
 		return;
 	const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_STEP;
 	if (task_is_cancelled(job->task) && job->state != RUN_CANCELLED)

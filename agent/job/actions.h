@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `uses:` of a step: built in (builtin.c), an ML step (mlsteps.c), or refused by name. */
+/* `uses:` of a step: built in (builtin.c), an ML step (mlsteps.c), or brought from elsewhere (action_use.c). */
 #pragma once
 
 #include <jansson.h>
@@ -8,7 +8,7 @@
 #include "agent/job/job.h"
 #include "agent/mlstep.h"
 
-/** An input that a built-in action knows; what is not in its table is an error. */
+/** An input that a built-in action knows; of what is not in its table is warned. */
 typedef struct ActionInput {
 	const char *name;
 	const char *fallback; /* NULL: absent */
@@ -33,7 +33,9 @@ extern const Action actions[];
  */
 void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out);
 
-/** `uses: ./path`: a composite action of the repository, as the workspace has it. */
-void composite_run(Job *job, const char *path, const json_t *with, StepResult *out);
+/** Is it one of the rows (and not one that the admin wants fetched), or an ML step? */
+bool actions_is_built_in(const Job *job, const char *uses);
+/** Can an image be run here? The error names what asks for it. */
+bool actions_check_image(const Job *job, const char *uses, GError **error);
 /** `uses: assay/NAME@v1`. */
 void mlsteps_run(Job *job, const char *name, const json_t *with, StepResult *out);

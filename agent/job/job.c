@@ -15,6 +15,8 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
+#include "agent/job/action_run.h"
+#include "agent/job/action_use.h"
 #include "agent/job/confine.h"
 #include "agent/job/contexts.h"
 #include "agent/job/steps.h"
@@ -269,14 +271,26 @@ static void close_job(Job *job)
 	autofd_close(&job->work_fd);
 	autofd_close(&job->runner_fd);
 	g_free(job->runner_inside);
+	action_uses_free(job->uses);
+	if (job->action_states)
+		g_hash_table_unref(job->action_states);
+	if (job->action_names)
+		g_ptr_array_unref(job->action_names);
+	g_free(job->step_key);
+	g_free(job->node);
 }
 
-static void post_free(gpointer data)
+void job_post_free(JobPost *post)
 {
-	JobPost *post = data;
+	if (!post)
+		return;
 	g_free(post->name);
 	json_decref(post->with);
 	json_decref(post->state);
+	json_decref(post->step);
+	g_free(post->key);
+	if (post->free_data)
+		post->free_data(post->data);
 	g_free(post);
 }
 
@@ -303,17 +317,20 @@ void job_run(Task *task, TaskEnd *end)
 	const json_t *definition = json_object_get(task->spec, "definition");
 	job.definition = json_is_object(definition) ? json_deep_copy(definition) : json_object();
 	job.paths = g_ptr_array_new_with_free_func(g_free);
-	job.posts = g_ptr_array_new_with_free_func(post_free);
+	job.posts = g_ptr_array_new_with_free_func((GDestroyNotify)job_post_free);
 	int64_t limit = json_get_int(json_object_get(task->spec, "limits"), "timeout_us", 0);
 	if (limit > 0)
 		job.deadline_us = monotonic_us() + limit;
-	bool good = open_job(&job, &error);
+	bool opened = open_job(&job, &error);
+	bool good = opened && action_use_prepare(&job, &error);
+	bool unprepared = opened && !good;
 	if (good) {
 		steps_run(&job);
 		good = emit_outputs(&job, &error);
 	}
 	if (!good) {
-		const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_AGENT;
+		bool wrong_name = unprepared && (error->code == ASSAY_ERROR_ABSENT || error->code == ASSAY_ERROR_DENIED);
+		const char *otherwise = error->code == ASSAY_ERROR_USER || wrong_name ? CAUSE_INVALID : CAUSE_AGENT;
 		if (job.log)
 			joblog_say(job.log, "##[error]", error->message);
 		task_end_fail(end, task_cause_of(task, error, otherwise), g_strdup(error->message));

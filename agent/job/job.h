@@ -39,6 +39,11 @@ typedef struct JobPost {
 	json_t *with;
 	json_t *state; /* what the step saved */
 	void (*run)(Job *job, struct JobPost *post, StepResult *out);
+	bool (*wanted)(Job *job, struct JobPost *post, bool *out, GError **error); /* NULL: always */
+	char *key;     /* the step's (step_key); NULL: not known */
+	json_t *step;  /* as it is written; its failure is one of the job. NULL: a failure is only told */
+	void *data;
+	void (*free_data)(void *data);
 } JobPost;
 
 struct Job {
@@ -76,7 +81,21 @@ struct Job {
 	char *stop_token;         /* commands are text until this one comes */
 	int annotations;          /* so far */
 	int depth;                /* of composite actions, one in the other */
+	const json_t *raw_step;   /* as it is written */
+	const json_t *around;     /* the environment of the composite action around it; NULL: none */
+	char *step_key;           /* "3", and "3.1" for the first within a composite action */
+
+	/* actions that are not built in */
+	struct ActionUses *uses;        /* action_use.h */
+	GHashTable *action_states;      /* step_key → what its pre, main and post share */
+	const struct ActionUse *within; /* the composite action whose steps run; NULL: the job's own do */
+	GPtrArray *action_names;        /* char *: github.action of each step of the definition */
+	char *node;                     /* the program that runs node actions, once it was looked for */
+	int node_major;
 };
+
+/** Accepts NULL. */
+void job_post_free(JobPost *post);
 
 /** Does the whole job: place, steps, outputs. */
 void job_run(Task *task, TaskEnd *end);
@@ -93,3 +112,5 @@ Objects *job_open_store(Job *job, GError **error);
 int job_restore(Job *job, const char *digest, const char *stage, GError **error);
 /** An annotation, in the events and as a line of the log. */
 void job_annotate(Job *job, const char *level, const char *message);
+/** The same at a place; file may be NULL. */
+void job_annotate_at(Job *job, const char *level, const char *message, const char *file, int line);

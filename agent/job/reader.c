@@ -337,6 +337,15 @@ static void make_text(json_t *object, const char *const *keys)
 	}
 }
 
+/* Where each step stands, for what is found wrong with one when it runs. */
+static json_t *build_lines(const YamlNode *steps)
+{
+	json_t *lines = json_array();
+	for (size_t i = 0; steps && i < steps->items_len; i++)
+		json_array_append_new(lines, json_integer(steps->items[i]->line));
+	return lines;
+}
+
 static json_t *build_definition(const Workflow *workflow, const YamlNode *job)
 {
 	static const char *const job_texts[] = {"name", "if", NULL};
@@ -355,6 +364,8 @@ static json_t *build_definition(const Workflow *workflow, const YamlNode *job)
 	if (workflow->defaults)
 		json_object_set(definition, "workflow-defaults", workflow->defaults);
 	json_object_set_new(definition, "workflow-name", json_string(workflow->name));
+	json_object_set_new(definition, "workflow-path", json_string(workflow->path));
+	json_object_set_new(definition, "step-lines", build_lines(yaml_get(job, "steps")));
 	return definition;
 }
 

@@ -48,3 +48,4 @@ struct Shape {
 };
 
 extern const Shape schema_workflow;
+extern const Shape schema_action;

@@ -19,6 +19,11 @@
 
 void job_annotate(Job *job, const char *level, const char *message)
 {
+	job_annotate_at(job, level, message, NULL, 0);
+}
+
+void job_annotate_at(Job *job, const char *level, const char *message, const char *file, int line)
+{
 	g_autofree char *marker = g_strdup_printf("##[%s]", level);
 	joblog_say(job->log, marker, message);
 	if (job->annotations++ >= ANNOTATIONS_MAX)
@@ -27,6 +32,10 @@ void job_annotate(Job *job, const char *level, const char *message)
 	json_set_string(event, "level", level);
 	json_set_string(event, "message", message);
 	json_set_int(event, "step", job->step);
+	if (file)
+		json_set_string(event, "file", file);
+	if (file && line > 0)
+		json_set_int(event, "line", line);
 	task_emit(job->task, event, NULL);
 }
 

@@ -13,6 +13,7 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
+#include "agent/job/action_run.h"
 #include "agent/job/actions.h"
 #include "agent/job/commands.h"
 #include "agent/job/contexts.h"
@@ -102,25 +103,38 @@ static const char *default_of(const Job *job, const char *key)
 	return NULL;
 }
 
+/* What went wrong before the command was there. */
+static void fail_before(Job *job, const GError *error, StepResult *out)
+{
+	const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_AGENT;
+	step_result_fail(out, task_cause_of(job->task, error, otherwise), g_strdup(error->message));
+}
+
+void steps_command(Job *job, const ChildSpec *spec, StepResult *out)
+{
+	g_autoptr(GError) error = NULL;
+	ChildEnd end = {0};
+	if (!job_open_runner(job, &error) || !steps_make_files(job, &error) || !child_run(job, spec, &end, &error)) {
+		fail_before(job, error, out);
+		return;
+	}
+	steps_take_end(job, &end, out);
+	if (!steps_read_files(job, &error) && out->state == RUN_SUCCESS)
+		step_result_fail(out, CAUSE_STEP, g_strdup(error->message));
+}
+
 void steps_script(Job *job, const char *name, const char *script, const char *shell, const char *folder,
         StepResult *out)
 {
 	g_autoptr(GError) error = NULL;
 	g_auto(GStrv) argv = child_script(job, shell, script, &error);
-	g_autofree char *inside = steps_folder(job, folder);
-	ChildEnd end = {0};
-	const ChildSpec spec = {.name = name, .argv = (const char *const *)argv, .folder = inside};
-	if (argv && steps_make_files(job, &error)) {
-		bool ended = child_run(job, &spec, &end, &error);
-		if (ended)
-			steps_take_end(job, &end, out);
-		if (ended && !steps_read_files(job, &error) && out->state == RUN_SUCCESS)
-			step_result_fail(out, CAUSE_STEP, g_strdup(error->message));
-		if (ended)
-			return;
+	if (!argv) {
+		fail_before(job, error, out);
+		return;
 	}
-	const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_AGENT;
-	step_result_fail(out, task_cause_of(job->task, error, otherwise), g_strdup(error->message));
+	g_autofree char *inside = steps_folder(job, folder);
+	const ChildSpec spec = {.name = name, .argv = (const char *const *)argv, .folder = inside};
+	steps_command(job, &spec, out);
 }
 
 /* What a `run:` step's part of the log begins with. */
@@ -266,17 +280,25 @@ static void begin_step(Job *job, const char *action)
 	contexts_set_env(job, NULL);
 }
 
+bool steps_set_env(Job *job, const json_t *step, const json_t *around, GError **error)
+{
+	g_autoptr(json_t) own = contexts_strings(job, json_object_get(step, "env"), error);
+	if (!own)
+		return false;
+	json_decref(job->step_env);
+	job->step_env = around ? json_copy((json_t *)(uintptr_t)around) : json_object();
+	json_object_update(job->step_env, own);
+	contexts_set_env(job, job->step_env);
+	return true;
+}
+
 void steps_body(Job *job, const json_t *step, const char *name, const json_t *around, StepResult *out)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(json_t) minutes = NULL;
-	g_autoptr(json_t) own = contexts_strings(job, json_object_get(step, "env"), &error);
-	if (own) {
-		job->step_env = around ? json_copy((json_t *)(uintptr_t)around) : json_object();
-		json_object_update(job->step_env, own);
-		contexts_set_env(job, job->step_env);
-	}
-	if (!own || !evaluate(job, json_object_get(step, "timeout-minutes"), &minutes, &error)) {
+	job->raw_step = step;
+	job->around = around;
+	if (!steps_set_env(job, step, around, &error) || !evaluate(job, json_object_get(step, "timeout-minutes"), &minutes, &error)) {
 		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
 		return;
 	}
@@ -318,12 +340,38 @@ static void conclude(Job *job, const char *name, const json_t *step, const StepR
 		task_end_fail(job->end, result->cause, g_strdup_printf("step '%s': %s", name, result->message));
 }
 
+/* The names that github.action gives steps without an id: "__run", "__run_2", "__actions_checkout", "__self". */
+static GPtrArray *name_steps(const json_t *steps)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	size_t i;
+	json_t *step;
+	json_array_foreach((json_t *)(uintptr_t)steps, i, step) {
+		const char *id = json_get_string(step, "id", NULL);
+		const char *uses = json_get_string(step, "uses", "run");
+		g_autofree char *what = g_str_has_prefix(uses, "./") ? g_strdup("self") : g_strndup(uses, strcspn(uses, "@"));
+		g_autofree char *name = g_strconcat("__", g_strcanon(what, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-_", '_'), NULL);
+		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(counts, name)) + 1;
+		g_ptr_array_add(names, id ? g_strdup(id) : count == 1 ? g_strdup(name) : g_strdup_printf("%s_%u", name, count));
+		if (!id)
+			g_hash_table_replace(counts, g_steal_pointer(&name), GUINT_TO_POINTER(count));
+	}
+	return names;
+}
+
+/* That of the definition's step that step_key is of, or within. */
+static const char *action_name(const Job *job)
+{
+	guint64 at = job->step_key ? g_ascii_strtoull(job->step_key, NULL, 10) : 0;
+	return at > 0 && job->action_names && at <= job->action_names->len ? job->action_names->pdata[at - 1] : "__post";
+}
+
 static void run_one(Job *job, const json_t *step)
 {
 	const char *id = json_get_string(step, "id", NULL);
-	g_autofree char *action = id ? g_strdup(id) : g_strdup_printf("__run_%d", job->step);
 	steps_notice_end(job);
-	begin_step(job, action);
+	begin_step(job, action_name(job));
 	g_autofree char *name = steps_name(job, step);
 	g_autoptr(GError) error = NULL;
 	StepResult result = {.message = NULL};
@@ -350,17 +398,34 @@ static void run_one(Job *job, const json_t *step)
 	step_result_clear(&result);
 }
 
-static void run_post(Job *job, JobPost *post)
+void steps_beside(Job *job, const char *name, const json_t *step, JobPost *post)
 {
-	steps_notice_end(job);
-	begin_step(job, "__post");
-	g_autofree char *name = g_strdup_printf("Post %s", post->name);
+	g_autoptr(GError) error = NULL;
 	StepResult result = {.message = NULL};
+	RunState conclusion;
+	bool wanted = true;
+	steps_notice_end(job);
+	if (post->key) {
+		g_free(job->step_key);
+		job->step_key = g_strdup(post->key);
+	}
+	begin_step(job, action_name(job));
 	step_result_clear(&result);
+	if (post->wanted && !post->wanted(job, post, &wanted, &error))
+		step_result_fail(&result, CAUSE_INVALID, g_strdup(error->message));
+	if (!wanted) {
+		result.cause = CAUSE_CONDITION;
+		emit_step(job, name, RUN_SKIPPED, &result);
+		step_result_clear(&result);
+		return;
+	}
 	emit_step(job, name, RUN_RUNNING, NULL);
-	post->run(job, post, &result);
+	if (!error)
+		post->run(job, post, &result);
 	if (result.state != RUN_SUCCESS)
-		joblog_sayf(job->log, "##[warning]", "%s: %s", name, result.message);
+		joblog_sayf(job->log, step ? "##[error]" : "##[warning]", "%s: %s", name, result.message);
+	if (step)
+		conclude(job, name, step, &result, &conclusion);
 	emit_step(job, name, result.state, &result);
 	step_result_clear(&result);
 }
@@ -370,13 +435,19 @@ void steps_run(Job *job)
 	const json_t *steps = json_object_get(job->definition, "steps");
 	size_t i;
 	json_t *step;
+	job->action_names = name_steps(steps);
+	action_pres_run(job);
 	json_array_foreach(steps, i, step) {
-		job->step = (int)i + 1;
+		job->step++;
+		g_free(job->step_key);
+		job->step_key = g_strdup_printf("%zu", i + 1);
 		run_one(job, step);
 	}
 	for (guint left = job->posts->len; left > 0; left--) {
+		JobPost *post = job->posts->pdata[left - 1];
+		g_autofree char *name = g_strdup_printf("Post %s", post->name);
 		job->step++;
-		run_post(job, job->posts->pdata[left - 1]);
+		steps_beside(job, name, post->step, post);
 	}
 	steps_notice_end(job);
 }

@@ -70,7 +70,8 @@ jobs:
     steps: [{uses: "far/away@v1"}]
 YAML
 git add -A; git commit -qm first
-run() { "$ASSAY" run --repo "$work/repo" --event push >"$work/out" 2>"$work/err" || :; }
+echo 'actions: {sources: []}' >"$work/assay.yml"
+run() { "$ASSAY" run --config "$work/assay.yml" --repo "$work/repo" --event push >"$work/out" 2>"$work/err" || :; }
 has() { grep -qF -- "$2" "$work/out" "$work/err" || { cat "$work/out" "$work/err"; die "$1: no '$2'"; }; check "$1"; }
 run
 has "a cache that is not there is no error" "a | cache-hit= "
@@ -80,6 +81,6 @@ has "python is what this machine has" "a | python runs"
 has "a failing action is one failing step" "a | bad=failure success success"
 has "its later steps may look at the failure" "a | cleaned up inside"
 has "an artifact goes from job to job" "b | the same"
-has "what is not known is named" "far/away@v1: actions from elsewhere cannot be used"
+has "what may not be fetched is named with its line" ".assay/workflows/w.yml:36: step 'Run far/away@v1': actions of other repositories are not allowed here: actions.sources in assay.yml is empty"
 run
 has "a cache comes back to home and workspace" "a | cache-hit=true one two"

@@ -311,8 +311,8 @@ static void unknown_actions_are_refused_by_name(Fixture *fixture, gconstpointer 
 	g_autoptr(json_t) events = run(fixture, "[{'uses':'someone/something@v3'}]");
 	assert_end(events, "failure", "invalid");
 	const char *message = json_get_string(find(events, EVENT_END, 0), "message", "");
-	g_assert_nonnull(strstr(message, "someone/something@v3"));
-	g_assert_nonnull(strstr(message, "actions/checkout"));
+	g_assert_nonnull(strstr(message, "step 1, 'Run someone/something@v3': "));
+	g_assert_nonnull(strstr(message, "actions.sources in assay.yml"));
 }
 
 static void stopped_commands_are_text(Fixture *fixture, gconstpointer data)

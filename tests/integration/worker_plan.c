@@ -251,7 +251,6 @@ static void checkout_refuses_what_it_cannot_do(Fixture *fixture, gconstpointer d
 	(void)data;
 	static const char *const steps[] = {"[{'uses':'actions/checkout@v4','with':{'submodules':'recursive'}}]",
 	        "[{'uses':'actions/checkout@v4','with':{'repository':'other/repo'}}]",
-	        "[{'uses':'actions/checkout@v4','with':{'unknown-input':'x'}}]",
 	        "[{'uses':'actions/checkout@v4','with':{'path':'../out'}}]",
 	        "[{'uses':'actions/checkout@v4','with':{'ref':'no-such-branch'}}]"};
 	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
@@ -274,6 +273,17 @@ static void local_job_starts_in_a_copy(Fixture *fixture, gconstpointer data)
 	g_assert_true(g_file_test(readme, G_FILE_TEST_EXISTS));
 }
 
+static void an_unknown_input_is_a_warning(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_autoptr(json_t) events = run(fixture, job_spec(fixture, "[{'uses':'actions/checkout@v4','with':{'unknown-input':'x'}}]"));
+	assert_success(fixture, events);
+	const json_t *annotation = find(events, EVENT_ANNOTATION);
+	g_assert_cmpstr(json_get_string(annotation, "level", ""), ==, "warning");
+	g_assert_true(g_str_has_prefix(json_get_string(annotation, "message", ""),
+	        "Unexpected input(s) 'unknown-input', valid inputs are ['repository', 'ref', "));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -283,6 +293,7 @@ int main(int argc, char **argv)
 	ADD(absent_commit_is_said_so);
 	ADD(checkout_stands_on_its_own);
 	ADD(checkout_refuses_what_it_cannot_do);
+	ADD(an_unknown_input_is_a_warning);
 	ADD(local_job_starts_in_a_copy);
 	return g_test_run();
 }

@@ -54,8 +54,8 @@ static void definitions_keep_keys_and_kinds(void)
 	g_autofree char *definition = json_text(two->definition);
 	g_assert_cmpstr(definition, ==,
 	        "{\"env\":{\"N\":null,\"V\":3.1000000000000001},\"if\":\"true\",\"name\":\"3.1\",\"needs\":[\"ONE\"],\"permissions\":"
-	        "{\"contents\":\"write\"},\"runs-on\":[\"gpu\"],\"steps\":[{\"id\":\"s\",\"run\":\"5\"}],\"workflow-defaults\":{\"run\":"
-	        "{\"shell\":\"bash\"}},\"workflow-env\":{\"A\":1},\"workflow-name\":\"CI\"}");
+	        "{\"contents\":\"write\"},\"runs-on\":[\"gpu\"],\"step-lines\":[18],\"steps\":[{\"id\":\"s\",\"run\":\"5\"}],\"workflow-defaults\":{\"run\":"
+	        "{\"shell\":\"bash\"}},\"workflow-env\":{\"A\":1},\"workflow-name\":\"CI\",\"workflow-path\":\"w.yml\"}");
 	const WorkflowJob *one = workflow_find(workflow, "one");
 	g_assert_cmpstr(json_get_string(one->definition, "permissions", ""), ==, "read-all");
 	g_assert_null(workflow_find(workflow, "three"));
