@@ -24,6 +24,12 @@ bool cancel_job(Daemon *daemon, const json_t *job, const char *message, GError *
 	RunState state;
 	if (!run_state_parse(json_get_string(job, "status", NULL), &state) || run_state_is_end(state))
 		return true;
+	if (json_get_bool(job, "call", false)) {
+		if (!calls_cancel(daemon, job, message, error))
+			return false;
+		if (state == RUN_RUNNING) /* it ends when its jobs have */
+			return runs_move_job(daemon->store, id, state, NULL, message, error);
+	}
 	g_autoptr(Task) task = queue_of_job(daemon->store, id, error);
 	Active *active = task ? g_hash_table_lookup(daemon->active, &task->id) : NULL;
 	if (active && strcmp(task->kind, "job") == 0) {
@@ -46,9 +52,9 @@ bool cancel_run(Daemon *daemon, int64_t run, const char *message, GError **error
 		return false;
 	size_t i;
 	json_t *job;
-	json_array_foreach(jobs, i, job)
-		if (!cancel_job(daemon, job, message, error))
+	json_array_foreach(jobs, i, job) /* called jobs are cancelled with their caller */
+		if (!json_get_string(job, "caller", NULL) && !cancel_job(daemon, job, message, error))
 			return false;
 	daemon_touch(daemon, run);
-	return runs_settle(daemon->store, run, NULL, error);
+	return calls_settle(daemon, run, error) && runs_settle(daemon->store, run, NULL, error);
 }

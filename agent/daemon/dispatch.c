@@ -110,36 +110,6 @@ static json_t *actions_object(Daemon *daemon, bool untrusted)
 	return object;
 }
 
-/* result and outputs of every group that a job needs, from the jobs of its run */
-static json_t *needs_object(const json_t *jobs, const json_t *needs)
-{
-	json_t *object = json_object();
-	size_t i, k;
-	json_t *need, *job;
-	json_array_foreach(needs, i, need) {
-		const char *group = json_string_value(need);
-		const char *result = NULL;
-		json_t *outputs = json_object();
-		json_array_foreach(jobs, k, job) {
-			if (g_strcmp0(json_get_string(job, "group", NULL), group) != 0)
-				continue;
-			const char *status = json_get_string(job, "status", "");
-			if (json_get_bool(job, "continue_on_error", false) && strcmp(status, "failure") == 0)
-				status = "success";
-			if (strcmp(status, "failure") == 0 || !result ||
-			        (strcmp(status, "cancelled") == 0 && strcmp(result, "failure") != 0) ||
-			        (strcmp(status, "success") == 0 && strcmp(result, "skipped") == 0))
-				result = status;
-			json_object_update(outputs, json_object_get(job, "outputs"));
-		}
-		json_t *entry = json_object();
-		json_set_string(entry, "result", result ? result : "skipped");
-		json_set(entry, "outputs", outputs);
-		json_set(object, group, entry);
-	}
-	return object;
-}
-
 static json_t *vars_object(Daemon *daemon, int64_t repo, const char *environment, GError **error)
 {
 	if (!daemon->local)
@@ -148,14 +118,25 @@ static json_t *vars_object(Daemon *daemon, int64_t repo, const char *environment
 	return vars ? json_incref(vars) : json_object();
 }
 
+/* result and outputs of the jobs of a call */
+static json_t *called_object(const json_t *jobs, const char *call)
+{
+	g_autoptr(json_t) groups = json_array();
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job)
+		if (g_strcmp0(json_get_string(job, "caller", NULL), call) == 0)
+			json_array_append(groups, json_object_get(job, "group"));
+	return needs_object(jobs, groups);
+}
+
 static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *internal, GError **error)
 {
 	const json_t *run = json_object_get(internal, "run");
-	const json_t *definition = json_object_get(internal, "definition");
-	json_t *needs = json_object_get(definition, "needs");
-	g_autoptr(json_t) one = json_is_string(needs) ? json_pack("[O]", needs) : NULL;
-	needs = one ? one : needs;
-	g_autoptr(json_t) jobs = json_array_size(needs) > 0 ? runs_jobs_brief(daemon->store, task->run, error) : json_array();
+	const json_t *call = json_object_get(json_object_get(internal, "definition"), "call");
+	const json_t *needs = json_object_get(internal, "needs");
+	bool outputs = json_get_bool(task->input, "outputs", false);
+	g_autoptr(json_t) jobs = json_array_size(needs) > 0 || outputs ? runs_jobs_brief(daemon->store, task->run, error) : json_array();
 	g_autoptr(json_t) vars = jobs ? vars_object(daemon, task->repo,
 	        json_get_string(json_object_get(json_object_get(internal, "resolved"), "environment"), "name", NULL),
 	        error) : NULL;
@@ -172,8 +153,15 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	json_set_string(github, "run_attempt", number);
 	json_set_string(github, "server_url", daemon_url(daemon));
 	json_set(contexts, "github", github);
+	json_t *inputs = outputs ? json_object_get(json_object_get(json_object_get(internal, "resolved"), "call"), "inputs")
+	                         : json_object_get(call, "inputs");
+	if (inputs) /* those of a run's own jobs are in its github context */
+		json_set(contexts, "inputs", json_incref(inputs));
 	json_set(contexts, "vars", json_incref(vars));
 	json_set(contexts, "needs", needs_object(jobs, needs));
+	if (outputs)
+		json_set(contexts, "jobs", called_object(jobs, json_get_string(internal, "key", "")));
+	json_set_string(contexts, "status", needs_status(jobs, needs));
 	return contexts;
 }
 
@@ -191,6 +179,35 @@ static const char *network_of(Daemon *daemon, const Task *task, const json_t *in
 	g_autoptr(json_t) repo = repos_get_id(daemon->store, task->repo, NULL);
 	const char *network = json_get_string(repo, "network", NULL);
 	return network ? g_intern_string(network) : daemon->config->network;
+}
+
+/*
+ * {"secrets","environment_secrets"}: what a called job's callers may hand it, and what only its environment gives, come
+ * apart; any other job gets both as one.
+ */
+static bool open_secrets(Daemon *daemon, const Task *task, const json_t *internal, json_t **out, GError **error)
+{
+	bool called = json_object_get(json_object_get(internal, "definition"), "call") != NULL;
+	const char *environment =
+	        json_get_string(json_object_get(json_object_get(internal, "resolved"), "environment"), "name", NULL);
+	json_t *secrets = NULL;
+	json_t *own = NULL;
+	if (daemon->local)
+		secrets = json_deep_copy(json_object_get(daemon->local, "secrets"));
+	else if (!is_untrusted(internal)) {
+		secrets = secrets_open(daemon->store, task->repo, called ? NULL : environment, error);
+		own = secrets && called ? secrets_open_environment(daemon->store, task->repo, environment, error) : NULL;
+		if (!secrets || (called && !own)) {
+			secrets_wipe(secrets);
+			json_decref(secrets);
+			return false;
+		}
+	}
+	*out = json_object();
+	json_set(*out, "secrets", secrets ? secrets : json_object());
+	if (own)
+		json_set(*out, "environment_secrets", own);
+	return true;
 }
 
 /* job.json for a task of kind job, and the secrets its worker gets. */
@@ -226,16 +243,7 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	json_set_bool(object, "untrusted", is_untrusted(internal));
 	json_set(object, "actions", actions_object(daemon, is_untrusted(internal)));
 	json_set_bool(object, "debug", json_get_bool(internal, "debug", false));
-	if (daemon->local) {
-		*out_secrets = json_deep_copy(json_object_get(daemon->local, "secrets"));
-		if (!*out_secrets)
-			*out_secrets = json_object();
-		return true;
-	}
-	const char *environment = json_get_string(json_object_get(resolved, "environment"), "name", NULL);
-	*out_secrets = is_untrusted(internal) ? json_object()
-	                                      : secrets_open(daemon->store, task->repo, environment, error);
-	return *out_secrets != NULL;
+	return open_secrets(daemon, task, internal, out_secrets, error);
 }
 
 /* The text of an object with one more key, whose value is the text of JSON. Frees plain. */
@@ -293,11 +301,14 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 		if (strcmp(task->kind, "resolve") == 0) {
 			copy_key(object, internal, "definition");
 			copy_key(object, internal, "group");
+			copy_key(object, task->input, "outputs");
+			json_set_string(object, "status", json_get_string(contexts, "status", NULL));
 			copy_key(object, task->input, "since");
 			copy_key(object, json_object_get(internal, "run"), "sha");
 		} else if (!describe_job(daemon, task, internal, object, contexts, out_secrets, error)) {
 			return NULL;
 		}
+		json_object_del(contexts, "status");
 	}
 	*out_timeout_us = json_get_int(json_object_get(object, "limits"), "timeout_us", 0);
 	char *text = json_text(object);
@@ -374,13 +385,13 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	g_autofree char *text = NULL;
 	Start start = {.secrets_fd = -1};
 	if (description) {
-		g_autoptr(json_t) wrapped = json_object();
-		json_set(wrapped, "secrets", secrets ? json_incref(secrets) : json_object());
-		text = json_text(wrapped);
+		g_autoptr(json_t) none = json_pack("{s:{}}", "secrets");
+		text = json_text(secrets ? secrets : none);
 		start.secrets_fd = fd_sealed("secrets", text, strlen(text), &why);
 		explicit_bzero(text, strlen(text));
 	}
-	secrets_wipe(secrets);
+	secrets_wipe(json_object_get(secrets, "secrets"));
+	secrets_wipe(json_object_get(secrets, "environment_secrets"));
 	if (start.secrets_fd >= 0) {
 		start.active = active_new(daemon, g_steal_pointer(&task));
 		start.active->timeout_us = timeout_us;

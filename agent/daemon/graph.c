@@ -81,7 +81,7 @@ static bool add_invalid(Daemon *daemon, const Task *task, const json_t *event, G
 static bool is_plain(const json_t *resolved)
 {
 	return json_get_bool(resolved, "run", true) && !json_is_object(json_object_get(resolved, "environment")) &&
-	       !turns_needed(resolved);
+	       !json_is_object(json_object_get(resolved, "call")) && !turns_needed(resolved);
 }
 
 /* The run of a `run` event and the jobs that name its local number. */
@@ -105,6 +105,8 @@ static bool add_run(Daemon *daemon, const Task *task, const json_t *event, json_
 		if (!runs_add_job(daemon->store, run, events[i], &job, error))
 			return false;
 		const json_t *resolved = json_object_get(events[i], "resolved");
+		if (json_get_string(events[i], "caller", NULL))
+			continue; /* it begins with its caller */
 		if (json_is_object(resolved) && is_plain(resolved))
 			g_array_append_val(plain, job);
 		else if (json_is_object(resolved))
@@ -138,7 +140,7 @@ bool graph_begin(Daemon *daemon, int64_t run, GError **error)
 	json_t *job;
 	json_array_foreach(jobs, i, job)
 		if (json_get_bool(job, "resolved", false) && g_strcmp0(json_get_string(job, "status", NULL), "queued") == 0 &&
-		        !graph_ready(daemon, json_get_int(job, "id", 0), error))
+		        !json_get_string(job, "caller", NULL) && !graph_ready(daemon, json_get_int(job, "id", 0), error))
 			return false;
 	return graph_advance(daemon, run, error);
 }
@@ -175,8 +177,23 @@ bool graph_plan(Daemon *daemon, const Task *task, json_t *const *events, size_t 
 	return deliveries_done(daemon->store, delivery, outcome, message, error);
 }
 
+/* A called job's definition needs its calls no more once they are jobs of their own. */
+static json_t *without_called_jobs(json_t *definition)
+{
+	json_t *called = json_object_get(definition, "called");
+	if (!called)
+		return json_incref(definition);
+	definition = json_copy(definition);
+	called = json_copy(called);
+	json_object_del(called, "jobs");
+	json_set(definition, "called", called);
+	return definition;
+}
+
 bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, size_t count, GError **error)
 {
+	if (json_get_bool(task->input, "outputs", false))
+		return calls_told(daemon, task, events, count, error);
 	const json_t *jobs = NULL;
 	const json_t *end = NULL;
 	for (size_t i = 0; i < count; i++) {
@@ -203,7 +220,8 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 		json_set(object, "resolved", json_incref(resolved));
 		take_key(object, internal, "group");
 		take_key(object, internal, "needs");
-		take_key(object, internal, "definition");
+		take_key(object, internal, "caller");
+		json_set(object, "definition", without_called_jobs(json_object_get(internal, "definition")));
 		take_key(object, internal, "attempt");
 		take_key(object, internal, "debug");
 		bool good = i == 0 ? runs_resolve_job(daemon->store, job, resolved, error)
@@ -212,6 +230,13 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 			return false;
 		g_array_append_val(ready, job);
 	}
+	for (size_t e = 0; e < count; e++)
+		if (is_type(events[e], "job")) {
+			take_key(events[e], internal, "attempt");
+			take_key(events[e], internal, "debug");
+			if (!runs_add_job(daemon->store, task->run, events[e], NULL, error))
+				return false;
+		}
 	for (guint k = 0; k < ready->len; k++)
 		if (!graph_ready(daemon, g_array_index(ready, int64_t, k), error))
 			return false;
@@ -255,6 +280,8 @@ bool graph_ready(Daemon *daemon, int64_t job, GError **error)
 		return false;
 	if (!goes)
 		return true;
+	if (json_is_object(json_object_get(resolved, "call")))
+		return calls_begin(daemon, run_id, job, error);
 	if (rules && gate_is_held(rules))
 		return gatekeeper_open(daemon, job, environment, rules, error);
 	if (json_get_string(internal, "message", NULL) && !runs_move_job(daemon->store, job, RUN_QUEUED, NULL, NULL, error))
@@ -307,7 +334,7 @@ static bool resolve_ready(Daemon *daemon, int64_t run, GError **error)
 	json_t *job;
 	json_array_foreach(jobs, i, job) {
 		if (json_get_bool(job, "resolved", false) || g_strcmp0(json_get_string(job, "status", NULL), "queued") != 0 ||
-		        !needs_ended(jobs, json_object_get(job, "needs")))
+		        !needs_ended(jobs, json_object_get(job, "needs")) || !calls_run(jobs, job))
 			continue;
 		int64_t id = json_get_int(job, "id", 0);
 		g_autoptr(Task) already = queue_of_job(daemon->store, id, NULL);
@@ -328,7 +355,7 @@ static bool resolve_ready(Daemon *daemon, int64_t run, GError **error)
 bool graph_advance(Daemon *daemon, int64_t run, GError **error)
 {
 	bool ended = false;
-	if (!resolve_ready(daemon, run, error) || !runs_settle(daemon->store, run, &ended, error))
+	if (!calls_settle(daemon, run, error) || !resolve_ready(daemon, run, error) || !runs_settle(daemon->store, run, &ended, error))
 		return false;
 	daemon_touch(daemon, run);
 	daemon_wake(daemon);
@@ -337,8 +364,7 @@ bool graph_advance(Daemon *daemon, int64_t run, GError **error)
 	return true;
 }
 
-/* fail-fast: what is left of a matrix ends when one of it failed. */
-static bool stop_siblings(Daemon *daemon, const json_t *failed, GError **error)
+bool graph_stop_siblings(Daemon *daemon, const json_t *failed, GError **error)
 {
 	const json_t *resolved = json_object_get(failed, "resolved");
 	const json_t *strategy = json_object_get(resolved, "strategy");
@@ -377,9 +403,11 @@ bool graph_end_job(Daemon *daemon, int64_t run, int64_t job, const char *status,
 	const char *told = json_get_string(internal, "message", NULL);
 	if (state == RUN_CANCELLED && told) /* who cancelled it said why; its worker only knows that */
 		message = told;
+	if (json_get_bool(internal, "call", false) && !calls_cancel(daemon, internal, message, error))
+		return false;
 	if (!runs_move_job(daemon->store, job, state, cause, message, error))
 		return false;
-	if (state == RUN_FAILURE && !stop_siblings(daemon, internal, error))
+	if (state == RUN_FAILURE && !graph_stop_siblings(daemon, internal, error))
 		return false;
 	return graph_advance(daemon, run, error);
 }

@@ -97,7 +97,7 @@ static void follow_log(Local *local, int64_t run, const json_t *job)
 	int64_t id = json_get_int(job, "id", 0);
 	Tail *tail = g_hash_table_lookup(local->tails, &id);
 	const char *status = json_get_string(job, "status", "");
-	if (!tail && (strcmp(status, "queued") == 0 || strcmp(status, "skipped") == 0))
+	if (!tail && (strcmp(status, "queued") == 0 || strcmp(status, "skipped") == 0 || json_get_bool(job, "call", false)))
 		return;
 	if (!tail) {
 		g_autofree char *path = daemon_log_path(local->daemon, run, id);

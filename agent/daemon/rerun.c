@@ -18,7 +18,8 @@ typedef enum Fate {
 	FATE_KEPT,
 	FATE_AGAIN,     /* asked for: as it was resolved then */
 	FATE_RESOLVED,  /* needs one that runs again: its group is resolved anew */
-	FATE_TAKEN_OVER /* the same, but it has not begun yet */
+	FATE_TAKEN_OVER, /* the same, but it has not begun yet */
+	FATE_DROPPED    /* its call is resolved anew, and makes new ones */
 } Fate;
 
 typedef struct Rerun {
@@ -47,6 +48,14 @@ static bool has_failed(const json_t *job)
 {
 	const char *status = json_get_string(job, "status", "");
 	return strcmp(status, "failure") == 0 || strcmp(status, "cancelled") == 0;
+}
+
+/* Is a job part of a call, directly or not? */
+static bool is_below(const json_t *job, const json_t *call)
+{
+	g_autofree char *prefix = g_strconcat(json_get_string(call, "key", ""), " / ", NULL);
+	return json_get_bool(call, "call", false) && json_get_string(job, "caller", NULL) &&
+	       g_str_has_prefix(json_get_string(job, "key", ""), prefix);
 }
 
 static bool select_failed(Rerun *rerun, GError **error)
@@ -84,6 +93,9 @@ static bool select_one(Rerun *rerun, int64_t id, GError **error)
 			return fail(error, ASSAY_ERROR_BUSY, "job '%s' has not ended; cancel the run, or wait for the job",
 			        json_get_string(job, "key", ""));
 		rerun->fates[i] = FATE_AGAIN;
+		for (size_t k = 0; k < json_array_size(rerun->jobs); k++)
+			if (is_below(json_array_get(rerun->jobs, k), job))
+				rerun->fates[k] = FATE_AGAIN;
 		return true;
 	}
 	return fail(error, ASSAY_ERROR_USER,
@@ -118,7 +130,7 @@ static bool needs_again(const Rerun *rerun, const json_t *job)
 	json_t *need, *other;
 	json_array_foreach(json_object_get(job, "needs"), i, need)
 		json_array_foreach(rerun->jobs, k, other)
-			if (rerun->fates[k] != FATE_KEPT && strcmp(group_of(other), json_string_value(need)) == 0)
+			if (rerun->fates[k] != FATE_KEPT && rerun->fates[k] != FATE_DROPPED && strcmp(group_of(other), json_string_value(need)) == 0)
 				return true;
 	return false;
 }
@@ -137,22 +149,78 @@ static bool take_in(Rerun *rerun, size_t index, const json_t *job, GError **erro
 	return true;
 }
 
+/* The calls around a job that runs again end anew; one that has not ended takes it in as it is. */
+static bool add_callers(Rerun *rerun)
+{
+	bool more = false;
+	size_t i, k;
+	json_t *job, *call;
+	json_array_foreach(rerun->jobs, i, job) {
+		if (rerun->fates[i] == FATE_KEPT || rerun->fates[i] == FATE_DROPPED || !json_get_string(job, "caller", NULL))
+			continue;
+		json_array_foreach(rerun->jobs, k, call)
+			if (rerun->fates[k] == FATE_KEPT && has_ended(call) &&
+			        strcmp(json_get_string(call, "key", ""), json_get_string(job, "caller", "")) == 0) {
+				rerun->fates[k] = FATE_AGAIN;
+				more = true;
+			}
+	}
+	return more;
+}
+
+/* The jobs of a call that is resolved anew are made anew. */
+static void drop_called(Rerun *rerun)
+{
+	size_t i, k;
+	json_t *call, *job;
+	json_array_foreach(rerun->jobs, i, call) {
+		if (rerun->fates[i] != FATE_RESOLVED || !json_get_bool(call, "call", false))
+			continue;
+		json_array_foreach(rerun->jobs, k, job)
+			if (is_below(job, call))
+				rerun->fates[k] = FATE_DROPPED;
+	}
+}
+
 /* What needs something that runs again, runs again, and so on; in the order of the file, as often as it takes. */
 static bool add_dependents(Rerun *rerun, GError **error)
 {
 	for (bool more = true; more;) {
-		more = false;
+		more = add_callers(rerun);
 		size_t i;
 		json_t *job;
 		json_array_foreach(rerun->jobs, i, job) {
-			if (rerun->fates[i] == FATE_RESOLVED || rerun->fates[i] == FATE_TAKEN_OVER || !needs_again(rerun, job))
+			if (rerun->fates[i] == FATE_RESOLVED || rerun->fates[i] == FATE_TAKEN_OVER || rerun->fates[i] == FATE_DROPPED ||
+			        !needs_again(rerun, job))
 				continue;
 			if (!take_in(rerun, i, job, error))
 				return false;
 			more = true;
 		}
+		drop_called(rerun);
 	}
 	return true;
+}
+
+/* A job's name before it is resolved. The caller's. */
+static char *plain_name(const json_t *definition, const char *group)
+{
+	const char *caller = json_get_string(json_object_get(definition, "call"), "name", NULL);
+	const char *name = json_get_string(definition, "name", NULL);
+	const char *id = g_strrstr(group, " / ");
+	const char *own = name && !strstr(name, "${{") ? name : id ? id + strlen(" / ") : group;
+	return caller ? g_strconcat(caller, " / ", own, NULL) : g_strdup(own);
+}
+
+/* A job of a call that begins anew begins with it. */
+static bool waits_for_call(const Rerun *rerun, const json_t *job)
+{
+	size_t i;
+	json_t *call;
+	json_array_foreach(rerun->jobs, i, call)
+		if (g_strcmp0(json_get_string(call, "key", NULL), json_get_string(job, "caller", NULL)) == 0)
+			return rerun->fates[i] != FATE_KEPT;
+	return false;
 }
 
 /* The new job of an old one; anew: as it was before its group was resolved. */
@@ -164,12 +232,13 @@ static bool add_job(Rerun *rerun, const json_t *job, bool anew, GError **error)
 		return false;
 	const json_t *definition = json_object_get(old, "definition");
 	json_t *resolved = json_object_get(old, "resolved");
-	const char *name = json_get_string(definition, "name", NULL);
+	g_autofree char *name = plain_name(definition, group_of(job));
 	bool keeps = !anew && json_is_object(resolved);
 	g_autoptr(json_t) fresh = json_object();
 	json_set_string(fresh, "group", group_of(job));
 	json_set_string(fresh, "key", anew ? group_of(job) : json_get_string(old, "key", ""));
-	json_set_string(fresh, "name", !anew ? json_get_string(old, "name", "") : name && !strstr(name, "${{") ? name : group_of(job));
+	json_set_string(fresh, "name", anew ? name : json_get_string(old, "name", ""));
+	json_set_string(fresh, "caller", json_get_string(old, "caller", NULL));
 	json_set(fresh, "needs", json_incref(json_object_get(old, "needs")));
 	json_set(fresh, "definition", json_incref(json_object_get(old, "definition")));
 	if (keeps)
@@ -179,7 +248,7 @@ static bool add_job(Rerun *rerun, const json_t *job, bool anew, GError **error)
 	int64_t id = 0;
 	if (!runs_add_job(store, rerun->run, fresh, &id, error))
 		return false;
-	if (keeps)
+	if (keeps && !waits_for_call(rerun, job))
 		g_array_append_val(rerun->ready, id);
 	return true;
 }
@@ -204,7 +273,7 @@ static bool add_jobs(Rerun *rerun, GError **error)
 		Fate fate = rerun->fates[i];
 		if (fate == FATE_TAKEN_OVER && !attempts_take_over(store, id, rerun->attempt, rerun->debug, error))
 			return false;
-		if ((fate == FATE_AGAIN || fate == FATE_RESOLVED) && !attempts_replace(store, id, rerun->attempt, error))
+		if ((fate == FATE_AGAIN || fate == FATE_RESOLVED || fate == FATE_DROPPED) && !attempts_replace(store, id, rerun->attempt, error))
 			return false;
 	}
 	json_array_foreach(rerun->jobs, i, job) {

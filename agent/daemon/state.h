@@ -91,6 +91,8 @@ bool graph_ready(Daemon *daemon, int64_t job, GError **error);
 bool graph_end_job(Daemon *daemon, int64_t run, int64_t job, const char *status, const char *cause, const char *message,
         GError **error);
 
+/** fail-fast: what is left of a matrix ends when one of it (runs_job_internal) failed. */
+bool graph_stop_siblings(Daemon *daemon, const json_t *failed, GError **error);
 /** A run whose turn has come: what can start starts. */
 bool graph_begin(Daemon *daemon, int64_t run, GError **error);
 
@@ -104,6 +106,26 @@ bool turns_ask_job(Daemon *daemon, const json_t *internal, bool *out, GError **e
 bool turns_needed(const json_t *resolved);
 /** Starts what was called since. */
 void turns_run(Daemon *daemon);
+
+/* calls.c: jobs that call reusable workflows; inside the caller's transaction. */
+/** A resolved call goes: the jobs that it calls may begin. */
+bool calls_begin(Daemon *daemon, int64_t run, int64_t job, GError **error);
+/** The job of a key among those of runs_jobs_brief, or NULL. Borrowed. */
+const json_t *calls_find(const json_t *jobs, const char *key);
+/** May a job (of runs_jobs_brief) begin as far as its callers are concerned? */
+bool calls_run(const json_t *jobs, const json_t *job);
+/** Ends the calls whose jobs have ended, or asks a worker for their outputs first. */
+bool calls_settle(Daemon *daemon, int64_t run, GError **error);
+/** A worker told the outputs. */
+bool calls_told(Daemon *daemon, const Task *task, json_t *const *events, size_t count, GError **error);
+/** Cancels the jobs of a call. */
+bool calls_cancel(Daemon *daemon, const json_t *call, const char *message, GError **error);
+
+/* needs.c: what a job may know of those it needs. */
+/** result and outputs by the id that its file gives each; `groups` are those of the run. */
+json_t *needs_object(const json_t *jobs, const json_t *groups);
+/** How all that it needs went, and what that needs: success, failure, cancelled, skipped. Static. */
+const char *needs_status(const json_t *jobs, const json_t *groups);
 
 /* cancel.c: inside the caller's transaction; the message says why, also when a worker has to end first. */
 bool cancel_job(Daemon *daemon, const json_t *job, const char *message, GError **error);

@@ -79,6 +79,27 @@ static char *wait_message(Daemon *daemon, const Asker *asker, const json_t *hold
 	return g_strdup_printf("waits for %s, which holds the concurrency group '%s'", who, asker->group);
 }
 
+/* Does a job end before the holder can: a call that it is part of, or (0) its run? */
+static bool is_inside(Daemon *daemon, int64_t run, int64_t job, int64_t holder)
+{
+	if (holder == 0)
+		return true;
+	g_autoptr(json_t) jobs = runs_jobs_brief(daemon->store, run, NULL);
+	const char *caller = NULL;
+	size_t i;
+	json_t *one;
+	json_array_foreach(jobs, i, one)
+		if (json_get_int(one, "id", 0) == job)
+			caller = json_get_string(one, "caller", NULL);
+	while (caller) {
+		const json_t *call = calls_find(jobs, caller);
+		if (json_get_int(call, "id", 0) == holder)
+			return true;
+		caller = json_get_string(call, "caller", NULL);
+	}
+	return false;
+}
+
 /* *out_message: what it waits for, when it has to wait since now; the caller's. */
 static bool ask_group(Daemon *daemon, const Asker *asker, const json_t *concurrency, bool *out, char **out_message,
         GError **error)
@@ -95,10 +116,11 @@ static bool ask_group(Daemon *daemon, const Asker *asker, const json_t *concurre
 		g_propagate_error(error, g_steal_pointer(&inner));
 		return false;
 	}
-	if (asker->job > 0 && json_get_int(holder, "run", 0) == asker->run && json_get_int(holder, "job", 0) == 0) {
+	if (asker->job > 0 && json_get_int(holder, "run", 0) == asker->run &&
+	        is_inside(daemon, asker->run, asker->job, json_get_int(holder, "job", 0))) {
 		g_autofree char *why = g_strdup_printf(
-		        "its concurrency group '%s' is held by its own run, which ends after it; give the job another group",
-		        asker->group);
+		        "its concurrency group '%s' is held by its own %s, which ends after it; give the job another group",
+		        asker->group, json_get_int(holder, "job", 0) > 0 ? "caller" : "run");
 		return runs_move_job(daemon->store, asker->job, RUN_FAILURE, CAUSE_INVALID, why, error);
 	}
 	if (!make_way(daemon, asker, concurrency, holder, error))
@@ -151,16 +173,15 @@ bool turns_needed(const json_t *resolved)
 	const json_t *strategy = json_object_get(resolved, "strategy");
 	int64_t total = json_get_int(strategy, "job-total", 1);
 	return json_is_object(json_object_get(resolved, "concurrency")) ||
+	       json_is_object(json_object_get(json_object_get(resolved, "call"), "concurrency")) ||
 	       json_get_int(strategy, "max-parallel", total) < total;
 }
 
-bool turns_ask_job(Daemon *daemon, const json_t *internal, bool *out, GError **error)
+/* One of the groups that a job asks for; it says what it waits for. */
+static bool ask_job_group(Daemon *daemon, const json_t *internal, const json_t *concurrency, bool *out, GError **error)
 {
-	const json_t *concurrency = json_object_get(json_object_get(internal, "resolved"), "concurrency");
 	const json_t *run = json_object_get(internal, "run");
 	const char *group = json_get_string(concurrency, "group", NULL);
-	if (!ask_matrix(daemon, internal, out, error))
-		return false;
 	if (!*out || !group)
 		return true;
 	g_autofree char *lock = group_lock(group, json_get_bool(run, "untrusted", false));
@@ -169,6 +190,15 @@ bool turns_ask_job(Daemon *daemon, const json_t *internal, bool *out, GError **e
 	        .job = json_get_int(internal, "id", 0), .group = group, .lock = lock};
 	return ask_group(daemon, &asker, concurrency, out, &message, error) &&
 	       (!message || runs_move_job(daemon->store, asker.job, RUN_QUEUED, NULL, message, error));
+}
+
+/* A call asks for its own group, and then for that of the workflow it calls. */
+bool turns_ask_job(Daemon *daemon, const json_t *internal, bool *out, GError **error)
+{
+	const json_t *resolved = json_object_get(internal, "resolved");
+	return ask_matrix(daemon, internal, out, error) &&
+	       ask_job_group(daemon, internal, json_object_get(resolved, "concurrency"), out, error) &&
+	       ask_job_group(daemon, internal, json_object_get(json_object_get(resolved, "call"), "concurrency"), out, error);
 }
 
 static bool begin(Daemon *daemon, const json_t *turn, GError **error)

@@ -12,6 +12,7 @@
 #include "agent/base/error.h"
 #include "agent/base/json.h"
 #include "agent/job/files.h"
+#include "agent/job/planner.h"
 
 #define STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -59,7 +60,9 @@ static json_t *make_github(Job *job)
 	json_set_string(github, "run_id", run_id);
 	json_set_string(github, "run_number", run_number);
 	json_set_string(github, "run_attempt", attempt);
-	json_set_string(github, "job", json_get_string(self, "group", ""));
+	const json_t *call = json_object_get(job->definition, "call");
+	json_set_string(github, "job", planner_local_id(json_get_string(self, "group", "")));
+	json_set_string(github, "job_workflow_sha", json_get_string(call, "sha", NULL));
 	json_set_string(github, "workspace", job->workspace_inside);
 	g_autofree char *event_path =
 	        g_strconcat(job->runner_inside, "/_github_workflow/event.json", NULL);
@@ -102,6 +105,25 @@ static bool wants_debug(const Job *job)
 	return json_get_bool(job->spec, "debug", false) || strcmp(wanted, "true") == 0;
 }
 
+/* job.workflow_*: the file that the job itself stands in, which is not the run's when it was called. */
+static void add_workflow(const Job *job, json_t *self, const json_t *github)
+{
+	const json_t *call = json_object_get(job->definition, "call");
+	const char *whole = json_get_string(github, "workflow_ref", "");
+	const char *repo = json_get_string(call, "repository", json_get_string(github, "repository", ""));
+	const char *at = strchr(whole, '@');
+	g_autofree char *path = call ? g_strdup(json_get_string(call, "path", ""))
+	        : g_str_has_prefix(whole, repo) && at ? g_strndup(whole + strlen(repo) + 1, (size_t)(at - whole) - strlen(repo) - 1)
+	                                              : g_strdup("");
+	const char *sha = json_get_string(call, "sha", json_get_string(github, "workflow_sha", ""));
+	const char *ref = json_get_string(call, "ref", at ? at + 1 : sha);
+	g_autofree char *file = g_strdup_printf("%s/%s@%s", repo, path, ref);
+	json_set_string(self, "workflow_ref", file);
+	json_set_string(self, "workflow_sha", sha);
+	json_set_string(self, "workflow_repository", repo);
+	json_set_string(self, "workflow_file_path", path);
+}
+
 void contexts_fill(Job *job)
 {
 	job->debug = wants_debug(job);
@@ -127,6 +149,7 @@ void contexts_fill(Job *job)
 	json_set_string(self, "status", "success");
 	json_set(self, "container", json_object());
 	json_set(self, "services", json_object());
+	add_workflow(job, self, json_object_get(tree, "github"));
 	json_set(tree, "job", self);
 	job->contexts = tree;
 }

@@ -17,6 +17,7 @@
 #include "agent/base/json.h"
 #include "agent/job/action_run.h"
 #include "agent/job/action_use.h"
+#include "agent/job/calls.h"
 #include "agent/job/confine.h"
 #include "agent/job/contexts.h"
 #include "agent/job/steps.h"
@@ -197,6 +198,36 @@ static bool check_definition(const Job *job, GError **error)
 	return true;
 }
 
+/*
+ * A called job sees what its callers hand it, and what the environment that it names has. The first thing a job does:
+ * what it was not handed is then nowhere but in the mask.
+ */
+static bool narrow_secrets(Job *job, GError **error)
+{
+	const json_t *chain = json_object_get(json_object_get(job->definition, "call"), "secrets");
+	if (!chain)
+		return true;
+	if (job->task->token) /* callers may hand it on by name */
+		json_set_string(job->task->secrets, "GITHUB_TOKEN", job->task->token);
+	json_t *handed = calls_secrets(chain, job->task->secrets, json_object_get(job->spec, "contexts"), error);
+	if (!handed)
+		return false;
+	const char *name, *other;
+	json_t *value, *replaced;
+	void *next;
+	json_object_foreach(job->task->environment_secrets, name, value) {
+		json_object_foreach_safe(handed, next, other, replaced)
+			if (g_ascii_strcasecmp(name, other) == 0)
+				json_object_del(handed, other);
+		json_object_set(handed, name, value);
+	}
+	json_decref(job->task->secrets);
+	job->task->secrets = handed;
+	json_object_foreach(handed, name, value)
+		mask_add(job->task->mask, json_string_value(value), json_string_length(value));
+	return true;
+}
+
 static bool open_job(Job *job, GError **error)
 {
 	const json_t *limits = json_object_get(job->spec, "limits");
@@ -207,7 +238,7 @@ static bool open_job(Job *job, GError **error)
 	if (!log_path)
 		return fail(error, ASSAY_ERROR_USER, "job.json: 'log' is missing");
 	job->log = joblog_open(log_path, job->task->mask, json_get_int(limits, "log_bytes", 0), error);
-	if (!job->log || !check_definition(job, error) || !make_folders(job, error) || !open_place(job, error))
+	if (!job->log || !narrow_secrets(job, error) || !check_definition(job, error) || !make_folders(job, error) || !open_place(job, error))
 		return false;
 	/* The host executor may run programs that need set-user-ID, and an admin has chosen it for that. */
 	confine_before_strangers(strcmp(job->executor->name, "host") == 0);

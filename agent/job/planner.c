@@ -11,6 +11,7 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/job/calls.h"
 #include "agent/model/expr.h"
 #include "agent/model/matrix.h"
 
@@ -77,13 +78,32 @@ static char *with_label(const char *name, const char *label)
 	return *label ? g_strdup_printf("%s (%s)", name, label) : g_strdup(name);
 }
 
+/** A job's id in its own file: what stands behind its callers in the group. */
+const char *planner_local_id(const char *group)
+{
+	for (const char *at = strstr(group, PLANNER_CALL_MARK); at; at = strstr(group, PLANNER_CALL_MARK))
+		group = at + strlen(PLANNER_CALL_MARK);
+	return group;
+}
+
+/** "caller / called"; takes own. */
+static char *below_caller(const json_t *definition, char *own)
+{
+	const char *caller = json_get_string(json_object_get(definition, "call"), "name", NULL);
+	if (!caller)
+		return own;
+	char *name = g_strconcat(caller, PLANNER_CALL_MARK, own, NULL);
+	g_free(own);
+	return name;
+}
+
 /** A name that holds expressions stands as it is; any other gets the matrix's values behind it. */
 static char *name_of(const Resolver *resolver, const char *label, GError **error)
 {
 	const char *given = json_get_string(resolver->definition, "name", "");
 	if (!expr_is_template(given)) {
-		g_autofree char *whole = with_label(*given ? given : resolver->group, label);
-		return cut_name(whole);
+		g_autofree char *whole = with_label(*given ? given : planner_local_id(resolver->group), label);
+		return below_caller(resolver->definition, cut_name(whole));
 	}
 	ExprScope scope = scope_of(resolver);
 	g_autofree char *name = expr_template_string(given, &scope, error);
@@ -91,15 +111,15 @@ static char *name_of(const Resolver *resolver, const char *label, GError **error
 		g_prefix_error(error, "'name': ");
 		return NULL;
 	}
-	g_autofree char *whole = *name ? NULL : with_label(resolver->group, label);
-	return cut_name(whole ? whole : name);
+	g_autofree char *whole = *name ? NULL : with_label(planner_local_id(resolver->group), label);
+	return below_caller(resolver->definition, cut_name(whole ? whole : name));
 }
 
 /** A job's name before it is resolved, or when it is skipped. */
 static char *plain_name(const char *group, const json_t *definition)
 {
 	const char *given = json_get_string(definition, "name", "");
-	return cut_name(*given && !expr_is_template(given) ? given : group);
+	return below_caller(definition, cut_name(*given && !expr_is_template(given) ? given : planner_local_id(group)));
 }
 
 /* Keys of a resolved job */
@@ -318,8 +338,45 @@ static bool resolve_one(Resolver *resolver, const char *label, json_t *out, GErr
 	return true;
 }
 
+/* What a call gives its callee is evaluated where it is known: here. Secrets are not known here. */
+static bool resolve_call(Resolver *resolver, const char *label, json_t *out, GError **error)
+{
+	const json_t *called = json_object_get(resolver->definition, "called");
+	g_autofree char *name = name_of(resolver, label, error);
+	g_autoptr(json_t) given = name ? evaluate(resolver, "with", error) : NULL;
+	g_autoptr(json_t) written = given ? evaluate(resolver, "concurrency", error) : NULL;
+	g_autoptr(json_t) concurrency = written ? concurrency_of(written, error) : NULL;
+	if (!concurrency)
+		return false;
+	if (!called)
+		return fail(error, ASSAY_ERROR_USER, "'uses': the called workflow was not read");
+	g_autoptr(json_t) around = json_pack("{s:O,s:O}", "github", json_object_get(resolver->contexts, "github"), "vars",
+	        json_object_get(resolver->contexts, "vars"));
+	g_autoptr(json_t) inputs = calls_inputs(called, given, around, error);
+	if (!inputs)
+		return false;
+	json_object_set(around, "inputs", inputs);
+	ExprScope scope = {.contexts = around};
+	const json_t *theirs = json_object_get(called, "concurrency");
+	g_autoptr(json_t) second = theirs ? expr_template_tree(theirs, &scope, error) : json_null();
+	g_autoptr(json_t) inner = second ? concurrency_of(second, error) : NULL;
+	if (!inner)
+		return false;
+	g_autofree char *key = unique_key(resolver->group, label, out);
+	json_t *matrix = json_object_get(resolver->contexts, "matrix");
+	g_autoptr(json_t) none = json_object();
+	json_array_append_new(out,
+	        json_pack("{s:s,s:s,s:s,s:b,s:O,s:O,s:[],s:n,s:i,s:b,s:O,s:{s:O,s:O}}", "key", key, "group",
+	                resolver->group, "name", name, "run", 1, "matrix", json_is_object(matrix) ? matrix : none, "strategy",
+	                json_object_get(resolver->contexts, "strategy"), "runs_on", "environment", "timeout_minutes",
+	                TIMEOUT_MINUTES, "continue_on_error", 0, "concurrency", concurrency, "call", "inputs", inputs,
+	                "concurrency", inner));
+	return true;
+}
+
 static bool resolve_all(Resolver *resolver, json_t *out, GError **error)
 {
+	bool call = json_object_get(resolver->definition, "uses") != NULL;
 	Strategy strategy = {0};
 	if (!read_strategy(resolver, &strategy, error))
 		return false;
@@ -332,7 +389,8 @@ static bool resolve_all(Resolver *resolver, json_t *out, GError **error)
 			json_object_set(resolver->contexts, "matrix", json_object_get(one, "values"));
 		else
 			json_object_set_new(resolver->contexts, "matrix", json_null());
-		if (!resolve_one(resolver, json_get_string(one, "label", ""), out, error))
+		const char *label = json_get_string(one, "label", "");
+		if (!(call ? resolve_call(resolver, label, out, error) : resolve_one(resolver, label, out, error)))
 			return false;
 	}
 	return true;
@@ -353,7 +411,20 @@ static bool resolve(Resolver *resolver, json_t *out, GError **error)
 	return true;
 }
 
-json_t *planner_resolve(const char *group, const json_t *definition, const json_t *contexts, GError **error)
+/* The word of docs/formats.md for how all that a job needs, and what that needs, went. */
+static ExprStatus parse_status(const char *word, const json_t *needs)
+{
+	if (!word)
+		return status_of_needs(needs);
+	if (strcmp(word, "failure") == 0)
+		return EXPR_STATUS_FAILURE;
+	if (strcmp(word, "cancelled") == 0)
+		return EXPR_STATUS_CANCELLED;
+	return strcmp(word, "skipped") == 0 ? EXPR_STATUS_SKIPPED : EXPR_STATUS_SUCCESS;
+}
+
+json_t *planner_resolve(const char *group, const json_t *definition, const json_t *contexts, const char *status,
+        GError **error)
 {
 	static const char *const names[] = {"github", "needs", "vars", "inputs"};
 	g_autoptr(json_t) own = json_object();
@@ -364,11 +435,146 @@ json_t *planner_resolve(const char *group, const json_t *definition, const json_
 	Resolver resolver = {.group = group,
 	        .definition = definition,
 	        .contexts = own,
-	        .status = status_of_needs(json_object_get(own, "needs"))};
+	        .status = parse_status(status, json_object_get(own, "needs"))};
 	g_autoptr(json_t) out = json_array();
 	if (!resolve(&resolver, out, error)) {
 		g_prefix_error(error, "job '%s': ", group);
 		return NULL;
+	}
+	return g_steal_pointer(&out);
+}
+
+/* The jobs of calls */
+
+/** Contexts that the expressions of a mapping of secrets name: they travel with it. */
+static json_t *contexts_of_secrets(const json_t *given, const json_t *contexts)
+{
+	static const char *const names[] = {"inputs", "needs", "matrix", "strategy"};
+	json_t *out = json_object();
+	char *text = json_is_object(given) ? json_dumps(given, JSON_COMPACT) : NULL;
+	g_autofree char *lower = text ? g_ascii_strdown(text, -1) : g_strdup("");
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		json_t *context = json_object_get(contexts, names[i]);
+		if (context && strstr(lower, names[i]))
+			json_object_set(out, names[i], context);
+	}
+	free(text);
+	return out;
+}
+
+/** What a called job is told of its call: the key `call` of its definition. */
+static json_t *call_of(const json_t *caller, const json_t *definition, const json_t *contexts)
+{
+	const json_t *called = json_object_get(definition, "called");
+	const json_t *above = json_object_get(json_object_get(definition, "call"), "secrets");
+	json_t *given = json_object_get(definition, "secrets");
+	g_autoptr(json_t) own = json_copy((json_t *)(uintptr_t)contexts);
+	json_object_set(own, "matrix", json_object_get(caller, "matrix"));
+	json_object_set(own, "strategy", json_object_get(caller, "strategy"));
+	json_t *chain = above ? json_copy((json_t *)(uintptr_t)above) : json_array();
+	g_autoptr(json_t) nothing = json_object();
+	json_array_append_new(chain, json_pack("{s:O,s:o}", "given", given && !json_is_null(given) ? given : nothing,
+	                                     "contexts", contexts_of_secrets(given, own)));
+	json_t *call = json_pack("{s:O,s:O,s:o}", "name", json_object_get(caller, "name"), "inputs",
+	        json_object_get(json_object_get(caller, "call"), "inputs"), "secrets", chain);
+	static const char *const keys[] = {"path", "repository", "ref", "sha"};
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (json_object_get(called, keys[i]))
+			json_object_set(call, keys[i], json_object_get(called, keys[i]));
+	return call;
+}
+
+/** One job as the plan tells it; its own calls follow it. */
+static bool add_object(json_t *out, const char *group, const json_t *needs, json_t *definition, const char *caller,
+        const json_t *contexts, GError **error)
+{
+	if (json_array_size(needs) > 0) {
+		g_autofree char *name = plain_name(group, definition);
+		json_array_append_new(out, json_pack("{s:s,s:s,s:s,s:O,s:O,s:s*}", "key", group, "group", group, "name", name,
+		                                   "needs", needs, "definition", definition, "caller", caller));
+		return true;
+	}
+	g_autoptr(json_t) resolved = planner_resolve(group, definition, contexts, NULL, error);
+	g_autoptr(json_t) slim = json_copy(definition);
+	planner_slim(slim);
+	size_t i = 0;
+	json_t *one = NULL;
+	json_array_foreach(resolved, i, one) {
+		json_array_append_new(out, json_pack("{s:O,s:s,s:O,s:O,s:O,s:O,s:s*}", "key", json_object_get(one, "key"),
+		                                   "group", group, "name", json_object_get(one, "name"), "needs", needs,
+		                                   "definition", slim, "resolved", one, "caller", caller));
+		if (!planner_expand(one, definition, contexts, out, error))
+			return false;
+	}
+	return resolved != NULL;
+}
+
+void planner_slim(json_t *definition)
+{
+	json_t *called = json_object_get(definition, "called");
+	if (!called)
+		return;
+	called = json_copy(called);
+	json_object_del(called, "jobs");
+	json_object_set_new(definition, "called", called);
+}
+
+static bool expand_job(const json_t *caller, const json_t *definition, const json_t *job, json_t *call,
+        const json_t *contexts, json_t *out, GError **error)
+{
+	const char *key = json_get_string(caller, "key", "");
+	const char *refusal = json_get_string(job, "refusal", NULL);
+	if (refusal)
+		return fail(error, ASSAY_ERROR_USER, "%s", refusal);
+	g_autoptr(json_t) own = json_copy(json_object_get(job, "definition"));
+	json_object_set(own, "call", call);
+	if (!json_object_get(own, "permissions") && json_object_get(definition, "permissions"))
+		json_object_set(own, "permissions", json_object_get(definition, "permissions"));
+	g_autofree char *group = g_strconcat(key, PLANNER_CALL_MARK, json_get_string(job, "id", ""), NULL);
+	g_autoptr(json_t) needs = json_array();
+	size_t i = 0;
+	json_t *need = NULL;
+	json_array_foreach(json_object_get(job, "needs"), i, need) {
+		g_autofree char *whole = g_strconcat(key, PLANNER_CALL_MARK, json_string_value(need), NULL);
+		json_array_append_new(needs, json_string(whole));
+	}
+	return add_object(out, group, needs, own, key, contexts, error);
+}
+
+bool planner_expand(const json_t *resolved, const json_t *definition, const json_t *contexts, json_t *out, GError **error)
+{
+	const json_t *jobs = json_object_get(json_object_get(definition, "called"), "jobs");
+	if (!json_object_get(resolved, "call"))
+		return true;
+	g_autoptr(json_t) call = call_of(resolved, definition, contexts);
+	g_autoptr(json_t) theirs = json_pack("{s:O*,s:O*,s:O}", "github", json_object_get(contexts, "github"), "vars",
+	        json_object_get(contexts, "vars"), "inputs", json_object_get(call, "inputs"));
+	size_t i = 0;
+	json_t *job = NULL;
+	json_array_foreach((json_t *)(uintptr_t)jobs, i, job) {
+		if (json_array_size(out) >= CALLS_JOBS_MAX)
+			return fail(error, ASSAY_ERROR_USER, "a run may have at most %d jobs", CALLS_JOBS_MAX);
+		if (!expand_job(resolved, definition, job, call, theirs, out, error))
+			return false;
+	}
+	return true;
+}
+
+json_t *planner_call_outputs(const json_t *called, const json_t *contexts, GError **error)
+{
+	g_autoptr(json_t) out = json_object();
+	ExprScope scope = {.contexts = contexts};
+	const char *name = NULL;
+	json_t *output = NULL;
+	json_object_foreach(json_object_get(called, "outputs"), name, output) {
+		const json_t *value = json_object_get(output, "value");
+		g_autofree char *text =
+		        json_is_string(value) ? expr_template_string(json_string_value(value), &scope, error) : expr_to_string(value);
+		if (!text) {
+			g_prefix_error(error, "output '%s' of the called workflow: ", name);
+			return NULL;
+		}
+		json_object_set_new(out, name, json_string(text));
 	}
 	return g_steal_pointer(&out);
 }
@@ -395,20 +601,8 @@ static bool add_job(json_t *out, const WorkflowJob *job, const json_t *contexts,
 {
 	if (job->refusal)
 		return fail(error, ASSAY_ERROR_USER, "%s", job->refusal);
-	if (job->needs[0]) {
-		g_autofree char *name = plain_name(job->id, job->definition);
-		json_array_append_new(out, json_pack("{s:s,s:s,s:s,s:o,s:O}", "key", job->id, "group", job->id, "name", name,
-		                                   "needs", needs_array(job), "definition", job->definition));
-		return true;
-	}
-	g_autoptr(json_t) resolved = planner_resolve(job->id, job->definition, contexts, error);
-	size_t i = 0;
-	json_t *one = NULL;
-	json_array_foreach(resolved, i, one)
-		json_array_append_new(out, json_pack("{s:O,s:s,s:O,s:[],s:O,s:O}", "key", json_object_get(one, "key"), "group",
-		                                   job->id, "name", json_object_get(one, "name"), "needs", "definition",
-		                                   job->definition, "resolved", one));
-	return resolved != NULL;
+	g_autoptr(json_t) needs = needs_array(job);
+	return add_object(out, job->id, needs, job->definition, NULL, contexts, error);
 }
 
 static json_t *contexts_with_inputs(const Workflow *workflow, const json_t *contexts, GError **error)

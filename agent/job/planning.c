@@ -9,6 +9,7 @@
 
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/job/calls.h"
 #include "agent/job/confine.h"
 #include "agent/job/history.h"
 #include "agent/job/planner.h"
@@ -229,6 +230,18 @@ static bool emit_run(Planning *planning, const Workflow *workflow, const json_t 
 	return true;
 }
 
+/* A called file of this repo, at this commit. */
+static GBytes *read_called(void *data, const CallPlace *place, char **out_sha, GError **error)
+{
+	Planning *planning = data;
+	if (place->repo) {
+		fail(error, ASSAY_ERROR_USER, "workflows of other repos cannot be called yet; copy it into this repo");
+		return NULL;
+	}
+	*out_sha = g_strdup(source_sha(planning->source));
+	return source_read(planning->source, place->path, WORKFLOW_BYTES_MAX, error);
+}
+
 /* Plans one file that the event starts. false only when events cannot be written. */
 static bool plan_workflow(Planning *planning, const Workflow *workflow, GError **error)
 {
@@ -277,6 +290,13 @@ static bool plan_file(Planning *planning, const char *path, bool chosen, GError 
 		return fail(error, ASSAY_ERROR_USER, "%s has no 'workflow_dispatch' in its 'on'", path);
 	if (!chosen && !planner_matches(workflow, planning->event, planning->changed))
 		return true;
+	const CallSource source = {.read = read_called, .data = planning};
+	g_autoptr(json_t) mistakes = json_array();
+	if (!calls_load(workflow, &source, mistakes)) {
+		calls_tell(mistakes);
+		emit_invalid(planning->task, path, json_incref(mistakes));
+		return true;
+	}
 	return plan_workflow(planning, workflow, error);
 }
 
@@ -359,20 +379,57 @@ static void add_history(Task *task, json_t *jobs)
 	}
 }
 
+static bool emit_jobs(Task *task, const json_t *jobs, GError **error)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach((json_t *)(uintptr_t)jobs, i, job) {
+		json_t *event = task_event(EVENT_JOB);
+		json_object_update(event, job);
+		json_set_int(event, "run", json_get_int(json_object_get(task->spec, "run"), "id", 0));
+		if (!task_emit(task, event, error))
+			return false;
+	}
+	return true;
+}
+
+static bool resolve_job(Task *task, GError **error)
+{
+	const char *group = json_get_string(task->spec, "group", json_get_string(json_object_get(task->spec, "job"), "group", ""));
+	const json_t *definition = json_object_get(task->spec, "definition");
+	const json_t *contexts = json_object_get(task->spec, "contexts");
+	g_autoptr(json_t) jobs = planner_resolve(group, definition, contexts, json_get_string(task->spec, "status", NULL), error);
+	g_autoptr(json_t) called = json_array();
+	size_t i;
+	json_t *one;
+	if (!jobs)
+		return false;
+	json_array_foreach(jobs, i, one)
+		if (!planner_expand(one, definition, contexts, called, error))
+			return false;
+	add_history(task, jobs);
+	json_t *event = task_event(EVENT_RESOLVED);
+	json_set(event, "jobs", json_incref(jobs));
+	return task_emit(task, event, error) && emit_jobs(task, called, error);
+}
+
+/* A call whose jobs have ended: what it hands on. */
+static bool resolve_outputs(Task *task, GError **error)
+{
+	const json_t *called = json_object_get(json_object_get(task->spec, "definition"), "called");
+	json_t *outputs = planner_call_outputs(called, json_object_get(task->spec, "contexts"), error);
+	if (!outputs)
+		return false;
+	json_t *event = task_event(EVENT_OUTPUTS);
+	json_set(event, "outputs", outputs);
+	return task_emit(task, event, error);
+}
+
 void planning_resolve(Task *task, TaskEnd *end)
 {
 	confine_before_strangers(false);
 	g_autoptr(GError) error = NULL;
-	const char *group = json_get_string(task->spec, "group", json_get_string(json_object_get(task->spec, "job"), "group", ""));
-	json_t *jobs = planner_resolve(group, json_object_get(task->spec, "definition"),
-	        json_object_get(task->spec, "contexts"), &error);
-	if (!jobs) {
-		end_with(task, end, error);
-		return;
-	}
-	add_history(task, jobs);
-	json_t *event = task_event(EVENT_RESOLVED);
-	json_set(event, "jobs", jobs);
-	if (!task_emit(task, event, &error))
+	bool outputs = json_get_bool(task->spec, "outputs", false);
+	if (!(outputs ? resolve_outputs(task, &error) : resolve_job(task, &error)))
 		end_with(task, end, error);
 }

@@ -298,7 +298,6 @@ static char *refusal_of(const YamlDocument *document, const YamlNode *job)
 		const char *key;
 		const char *why;
 	} refused[] = {
-	        {"uses", "calls of reusable workflows cannot be run; write the called jobs into this file"},
 	        {"container", "'container' cannot be run as a key; choose an executor with an image by 'runs-on'"},
 	        {"services", "'services' cannot be run; start the service in a step"},
 	        {"snapshot", "'snapshot' cannot be run: there are no images to make here"},
@@ -376,6 +375,8 @@ static WorkflowJob *build_job(const Workflow *workflow, const YamlDocument *docu
 	out->id = g_strdup(id->text);
 	out->line = id->line;
 	out->column = id->column;
+	out->id_node = id;
+	out->node = job;
 	YamlNode *const *needs = NULL;
 	size_t count = needs_of(job, &needs);
 	out->needs = g_new0(char *, count + 1);
@@ -420,10 +421,12 @@ static void settle_needs(Workflow *workflow)
 	}
 }
 
-static Workflow *build(const YamlDocument *document)
+/** Takes the document. */
+static Workflow *build(YamlDocument *document)
 {
 	const YamlNode *root = document->root;
 	Workflow *workflow = g_new0(Workflow, 1);
+	workflow->document = document;
 	const YamlNode *name = yaml_get(root, "name");
 	const YamlNode *run_name = yaml_get(root, "run-name");
 	workflow->path = g_strdup(document->name);
@@ -512,5 +515,5 @@ json_t *reader_refusals(const YamlDocument *document)
 Workflow *reader_read(const char *text, size_t len, const char *path, json_t **out_errors)
 {
 	g_autoptr(YamlDocument) document = reader_check(text, len, path, out_errors);
-	return document ? build(document) : NULL;
+	return document ? build(g_steal_pointer(&document)) : NULL;
 }

@@ -98,9 +98,22 @@ const char *task_cause_of(const Task *task, const GError *error, const char *oth
 	return otherwise;
 }
 
+static void take_secrets(Task *task, json_t *to, json_t *from)
+{
+	const char *name;
+	json_t *value;
+	json_object_foreach(from, name, value) {
+		if (!json_is_string(value))
+			continue;
+		json_object_set(to, name, value);
+		mask_add(task->mask, json_string_value(value), json_string_length(value));
+	}
+}
+
 static bool read_secrets(Task *task, int secrets_fd, GError **error)
 {
 	task->secrets = json_object();
+	task->environment_secrets = json_object();
 	if (secrets_fd < 0)
 		return true;
 	g_autoptr(GBytes) bytes = fd_read_all(secrets_fd, TASK_SECRETS_BYTES_MAX, "the task's secrets", error);
@@ -111,14 +124,8 @@ static bool read_secrets(Task *task, int secrets_fd, GError **error)
 	g_autoptr(json_t) all = json_parse(text ? text : "", len, "the task's secrets", error);
 	if (!all)
 		return false;
-	const char *name;
-	json_t *value;
-	json_object_foreach(json_object_get(all, "secrets"), name, value) {
-		if (!json_is_string(value))
-			continue;
-		json_object_set(task->secrets, name, value);
-		mask_add(task->mask, json_string_value(value), json_string_length(value));
-	}
+	take_secrets(task, task->secrets, json_object_get(all, "secrets"));
+	take_secrets(task, task->environment_secrets, json_object_get(all, "environment_secrets"));
 	task->token = g_strdup(json_get_string(all, "token", NULL));
 	if (task->token && task->token[0])
 		mask_add(task->mask, task->token, strlen(task->token));
@@ -190,6 +197,7 @@ static void task_close(Task *task)
 {
 	json_decref(task->spec);
 	json_decref(task->secrets);
+	json_decref(task->environment_secrets);
 	g_free(task->token);
 	mask_free(task->mask);
 	g_free(task->folder);

@@ -18,6 +18,7 @@ typedef struct Task {
 	int folder_fd;
 	json_t *spec;     /* job.json */
 	json_t *secrets;  /* object: name → value */
+	json_t *environment_secrets; /* of a called job: those of its environment alone */
 	char *token;      /* for the forge, or NULL */
 	Mask *mask;
 	int events_fd;

@@ -13,6 +13,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/yaml.h"
+#include "agent/job/calls.h"
 #include "agent/job/reader.h"
 #include "agent/model/expr.h"
 
@@ -101,6 +102,55 @@ static void print_verdict(const Validation *validation, const char *path, const 
 		fprintf(stderr, "assay: %s\n", json_string_value(one));
 }
 
+/* A called file beside the one that is checked; those of other repos are not looked for. */
+static GBytes *read_beside(void *data, const CallPlace *place, char **out_sha, GError **error)
+{
+	const char *root = data;
+	(void)out_sha;
+	if (place->repo) {
+		fail(error, ASSAY_ERROR_ABSENT, "it stands in another repo");
+		return NULL;
+	}
+	g_autofree char *path = g_build_filename(root, place->path, NULL);
+	return fd_read_file(path, YAML_BYTES_MAX, error);
+}
+
+/* The folder that a workflow file's repo begins in; where there is none, a file of that name would be missed. */
+static char *root_of(const char *path)
+{
+	static const char *const folders[] = {"/.github/workflows/", "/.assay/workflows/"};
+	g_autofree char *whole = g_canonicalize_filename(path, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+		const char *at = g_strrstr(whole, folders[i]);
+		if (at)
+			return g_strndup(whole, (size_t)(at - whole));
+	}
+	return NULL;
+}
+
+static bool has_calls(const YamlDocument *document)
+{
+	const YamlNode *jobs = yaml_get(document->root, "jobs");
+	for (size_t i = 1; i < jobs->items_len; i += 2)
+		if (yaml_get(jobs->items[i], "uses"))
+			return true;
+	return false;
+}
+
+/* What a workflow gives to those that it calls, where they can be read. Most call none: nothing is made of them. */
+static bool validate_calls(const YamlDocument *document, const char *path, json_t *errors)
+{
+	g_autofree char *root = has_calls(document) ? root_of(path) : NULL;
+	if (!root)
+		return true;
+	const CallSource source = {.read = read_beside, .data = root, .lenient = true};
+	g_autoptr(json_t) none = NULL;
+	g_autoptr(Workflow) workflow = reader_read(document->source, document->source_len, path, &none);
+	bool good = !workflow || calls_load(workflow, &source, errors);
+	calls_tell(errors);
+	return good;
+}
+
 static void validate_file(Validation *validation, const char *path)
 {
 	g_autoptr(GError) error = NULL;
@@ -113,6 +163,8 @@ static void validate_file(Validation *validation, const char *path)
 	const char *text = g_bytes_get_data(bytes, &len);
 	g_autoptr(json_t) errors = NULL;
 	g_autoptr(YamlDocument) document = reader_check(text ? text : "", len, path, &errors);
+	if (document && !validate_calls(document, path, errors))
+		g_clear_pointer(&document, yaml_document_free);
 	print_verdict(validation, path, document, errors);
 	raise_status(validation, document ? 0 : 1);
 }

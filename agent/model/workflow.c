@@ -27,6 +27,7 @@ void workflow_free(Workflow *workflow)
 	json_decref(workflow->env);
 	json_decref(workflow->defaults);
 	g_clear_pointer(&workflow->jobs, g_ptr_array_unref);
+	yaml_document_free(workflow->document);
 	g_free(workflow);
 }
 

@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <jansson.h>
 
+#include "agent/base/yaml.h"
+
 typedef struct WorkflowJob {
 	char *id;
 	char **needs;       /* NULL-terminated */
@@ -12,6 +14,8 @@ typedef struct WorkflowJob {
 	char *refusal;      /* why this job is valid but cannot be run here: "path:line:col: reason"; NULL when it can */
 	int line;
 	int column;
+	const YamlNode *id_node; /* of the workflow's document */
+	const YamlNode *node;    /* the job's mapping */
 } WorkflowJob;
 
 typedef struct Workflow {
@@ -25,6 +29,7 @@ typedef struct Workflow {
 	json_t *env;
 	json_t *defaults;
 	GPtrArray *jobs; /* WorkflowJob */
+	YamlDocument *document; /* what was read: mistakes that show later are told with line and caret */
 } Workflow;
 
 /** Accepts NULL. */

@@ -27,6 +27,7 @@
 extern const unsigned char embed_schema_0001_first_sql[];
 extern const unsigned char embed_schema_0002_turns_sql[];
 extern const unsigned char embed_schema_0003_attempts_sql[];
+extern const unsigned char embed_schema_0004_calls_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -36,6 +37,7 @@ static const struct {
         {"0001_first.sql", embed_schema_0001_first_sql},
         {"0002_turns.sql", embed_schema_0002_turns_sql},
         {"0003_attempts.sql", embed_schema_0003_attempts_sql},
+        {"0004_calls.sql", embed_schema_0004_calls_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)

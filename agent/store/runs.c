@@ -130,6 +130,13 @@ static bool add_job(Store *store, int64_t run, const json_t *job, int64_t *out_i
 	const json_t *definition = json_object_get(job, "definition");
 	const json_t *needs = json_object_get(job, "needs");
 	const char *group = json_get_string(job, "group", json_get_string(resolved, "group", key));
+	const char *caller = json_get_string(job, "caller", NULL);
+	int64_t above = 0;
+	bool found = false;
+	if (caller && !sql_int(store, QUERY_JOB_TAKEN, VALUES(INT(run), TEXT(caller)), &above, &found, error))
+		return false;
+	if (caller && !found)
+		return fail(error, ASSAY_ERROR_USER, "job '%s' is called by '%s', which the run has not", key, caller);
 	int64_t position = 0;
 	if (!sql_int(store, QUERY_JOB_POSITION, VALUES(INT(run), TEXT(group)), &position, NULL, error))
 		return false;
@@ -137,7 +144,8 @@ static bool add_job(Store *store, int64_t run, const json_t *job, int64_t *out_i
 	        TEXT(json_get_string(resolved, "name", json_get_string(job, "name", key))),
 	        JSON(json_is_array(needs) ? needs : nobody), INT(json_get_bool(resolved, "continue_on_error", false)),
 	        TEXT(environment_of(definition, resolved)), INT(now_us()), int_field(job, "attempt"),
-	        INT(json_get_bool(job, "debug", false))};
+	        INT(json_get_bool(job, "debug", false)),
+	        INT(json_object_get(definition, "uses") != NULL), TEXT(caller)};
 	return sql_int(store, QUERY_JOB_ADD, values, COUNT(values), out_id, NULL, error) &&
 	        sql_run(store, QUERY_JOB_PLAN_ADD,
 	                VALUES(INT(*out_id), JSON(json_is_object(definition) ? definition : nothing), JSON(resolved)),
@@ -265,10 +273,16 @@ static bool tally_jobs(Store *store, int64_t run, int64_t attempt, Tally *tally,
 		run_state_parse(rows_text(&rows, 0), &state);
 		if (state == RUN_FAILURE && rows_int(&rows, 1) != 0)
 			state = RUN_SUCCESS;
-		if (state == RUN_FAILURE || state == RUN_CANCELLED)
+		bool call = rows_int(&rows, 6) != 0;
+		if (call && state == RUN_RUNNING) /* its jobs speak for it */
+			continue;
+		/* A call fails because a job of it did: that one is named. */
+		if ((state == RUN_FAILURE || state == RUN_CANCELLED) && !(call && g_strcmp0(rows_text(&rows, 3), CAUSE_NEEDS) == 0))
 			tally_blame(tally, state, &rows);
 		tally->jobs++;
 		tally->in[state]++;
+		if (call)
+			continue;
 		int64_t started = rows_int(&rows, 5);
 		if (started && (!tally->started_us || started < tally->started_us))
 			tally->started_us = started;

@@ -14,9 +14,10 @@
  */
 bool runs_add(Store *store, int64_t repo, const json_t *fields, int64_t *out_id, GError **error);
 /**
- * Adds a job: {"key","group","name","needs":[groups],"definition":{…},"resolved":{…}|absent,"attempt"|absent,"debug"}. key
- * is unique among the run's jobs that no other replaced (matrix: "test (3.11)"); group is the workflow's own id of it
- * ("test"); without an attempt it belongs to the newest.
+ * Adds a job: {"key","group","name","needs":[groups],"definition":{…},"resolved":{…}|absent,"attempt"|absent,"debug",
+ * "caller":key|absent}. key is unique among the run's jobs that no other replaced (matrix: "test (3.11)"); group is the
+ * workflow's own id of it ("test"), of a called job behind its caller's key ("deploy (eu) / test"); without an attempt it
+ * belongs to the newest. A job whose definition has `uses` is a call: other jobs name it as their caller.
  */
 bool runs_add_job(Store *store, int64_t run, const json_t *job, int64_t *out_id, GError **error);
 /**
@@ -73,10 +74,13 @@ char *runs_github(Store *store, int64_t run, GError **error);
 
 /** What the dispatcher needs and the API never shows: {"definition","resolved","debug","run":{…,"concurrency"}}. */
 json_t *runs_job_internal(Store *store, int64_t id, GError **error);
-/** Every job of a run's newest attempt: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool}], in order. */
+/** Every job of a run's newest attempt: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool,"call":bool,
+ * "caller":key|null}], in order. */
 json_t *runs_jobs_brief(Store *store, int64_t run, GError **error);
 /** How many queued jobs of a run wait for their needs to end; -1 on error. */
 int64_t runs_unresolved(Store *store, int64_t run, GError **error);
+/** How many calls of reusable workflows a run has that have not ended; -1 on error. */
+int64_t runs_calls(Store *store, int64_t run, GError **error);
 /** Ids of runs of this repo and ref that have not ended, other than `except`: a JSON array of integers. */
 json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error);
 /** Reports of an attempt's jobs (0: the newest), oldest first: [{"job","digest","report":{…},"at"}]. */

@@ -266,6 +266,12 @@ int64_t runs_unresolved(Store *store, int64_t run, GError **error)
 	return sql_int(store, QUERY_RUN_UNRESOLVED, VALUES(INT(run)), &count, NULL, error) ? count : -1;
 }
 
+int64_t runs_calls(Store *store, int64_t run, GError **error)
+{
+	int64_t count = 0;
+	return sql_int(store, QUERY_RUN_CALLS, VALUES(INT(run)), &count, NULL, error) ? count : -1;
+}
+
 json_t *runs_open_of_ref(Store *store, int64_t repo, const char *ref, int64_t except, GError **error)
 {
 	return sql_list(store, QUERY_RUN_OPEN_OF_REF, VALUES(INT(repo), TEXT(ref), INT(except)), error);

@@ -69,7 +69,7 @@ json_t *secrets_list(Store *store, const char *repo, GError **error)
 	return sql_repo_id(store, repo, false, &id, error) ? sql_array(store, QUERY_SECRET_LIST, VALUES(INT(id)), error) : NULL;
 }
 
-json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError **error)
+static json_t *open_some(Store *store, int64_t repo, const char *environment, bool own, GError **error)
 {
 	GError *inner = NULL;
 	g_autoptr(json_t) opened = json_object();
@@ -78,6 +78,8 @@ json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError
 	/* '' sorts first, so what an environment says replaces what the repo says. */
 	while (!inner && rows_next(&rows, &inner)) {
 		size_t len = 0;
+		if (own && !*rows_text(&rows, 0))
+			continue;
 		const void *sealed = rows_bytes(&rows, 2, &len);
 		const char *name = rows_text(&rows, 1);
 		g_autoptr(GBytes) plain = seal_open(store, repo, rows_text(&rows, 0), name, sealed, len);
@@ -96,6 +98,16 @@ json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError
 		return NULL;
 	}
 	return g_steal_pointer(&opened);
+}
+
+json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError **error)
+{
+	return open_some(store, repo, environment, false, error);
+}
+
+json_t *secrets_open_environment(Store *store, int64_t repo, const char *environment, GError **error)
+{
+	return environment && *environment ? open_some(store, repo, environment, true, error) : json_object();
 }
 
 void secrets_wipe(json_t *opened)

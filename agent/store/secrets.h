@@ -11,6 +11,8 @@ bool secrets_set(Store *store, const char *repo, const char *environment, const 
 json_t *secrets_list(Store *store, const char *repo, GError **error);
 /** {"NAME":"value"} that a job of this environment (or NULL) gets; the environment's win over the repo's. */
 json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError **error);
+/** Only those of the environment; none for NULL. */
+json_t *secrets_open_environment(Store *store, int64_t repo, const char *environment, GError **error);
 bool vars_set(Store *store, const char *repo, const char *environment, const char *name, const char *value,
         GError **error);
 json_t *vars_get(Store *store, int64_t repo, const char *environment, GError **error);

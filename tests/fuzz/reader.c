@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_autoptr(json_t) needs = json_pack("{s:{s:{s:s,s:{s:s}}}}", "needs", "a", "result", "success", "outputs", "o", "[1]");
 	for (guint i = 0; i < workflow->jobs->len; i++) {
 		const WorkflowJob *job = g_ptr_array_index(workflow->jobs, i);
-		g_autoptr(json_t) resolved = planner_resolve(job->id, job->definition, needs, NULL);
+		g_autoptr(json_t) resolved = planner_resolve(job->id, job->definition, needs, NULL, NULL);
 		g_assert_true(!resolved || json_array_size(resolved) > 0);
 	}
 	return 0;

@@ -225,7 +225,7 @@ static bool runs_after(const char *condition, const char *results)
 	g_autofree char *text = g_strdup_printf("{\"needs\":{%s}}", results);
 	g_autoptr(json_t) contexts = parse(text);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(json_t) resolved = planner_resolve("j", definition, contexts, &error);
+	g_autoptr(json_t) resolved = planner_resolve("j", definition, contexts, NULL, &error);
 	g_assert_no_error(error);
 	return json_get_bool(json_array_get(resolved, 0), "run", false);
 }
@@ -248,12 +248,33 @@ static void conditions_see_what_was_needed(void)
 	g_assert_true(runs_after("always() && needs.b.result == 'failure'", BAD));
 }
 
+static bool runs_with(const char *condition, const char *status)
+{
+	g_autoptr(json_t) definition = json_pack("{s:s,s:s*}", "runs-on", "x", "if", condition);
+	g_autoptr(json_t) contexts = parse("{\"needs\":{" GOOD "}}");
+	g_autoptr(json_t) resolved = planner_resolve("j", definition, contexts, status, NULL);
+	return json_get_bool(json_array_get(resolved, 0), "run", false);
+}
+
+static void conditions_see_the_whole_chain(void)
+{
+	/* What it needs went well; what that needed did not. */
+	g_assert_true(runs_with(NULL, "success"));
+	g_assert_false(runs_with(NULL, "failure"));
+	g_assert_false(runs_with(NULL, "skipped"));
+	g_assert_true(runs_with("failure()", "failure"));
+	g_assert_false(runs_with("failure()", "skipped"));
+	g_assert_false(runs_with("success()", "failure"));
+	g_assert_true(runs_with("cancelled()", "cancelled"));
+	g_assert_true(runs_with("needs.g.result == 'success' && !cancelled()", "skipped"));
+}
+
 static void outputs_make_matrices(void)
 {
 	g_autoptr(json_t) definition = parse("{\"needs\":\"g\",\"runs-on\":\"x\",\"strategy\":{\"matrix\":{\"n\":\"${{ "
 	                                     "fromJSON(needs.g.outputs.n) }}\"}}}");
 	g_autoptr(json_t) contexts = parse("{\"needs\":{" GOOD "}}");
-	g_autoptr(json_t) resolved = planner_resolve("j", definition, contexts, NULL);
+	g_autoptr(json_t) resolved = planner_resolve("j", definition, contexts, NULL, NULL);
 	g_autofree char *names = names_of(resolved);
 	g_assert_cmpstr(names, ==, "j (1)=j (1)|j (2)=j (2)");
 }
@@ -262,7 +283,6 @@ static void what_cannot_run_is_refused_with_its_place(void)
 {
 	refuse_plan("  a:\n    runs-on: x\n    container: debian\n" STEPS, ".assay/workflows/t.yml:5:5: 'container'");
 	refuse_plan("  a:\n    runs-on: x\n    services: {db: {image: pg}}\n" STEPS, "t.yml:5:5: 'services'");
-	refuse_plan("  a:\n    uses: o/r/w.yml@v1\n", "t.yml:4:5: calls of reusable workflows");
 	refuse_plan("  a:\n    runs-on: x\n    snapshot: s\n" STEPS, "t.yml:5:5: 'snapshot'");
 	refuse_plan("  a:\n    runs-on: x\n    steps:\n    - run: x\n      background: true\n", "t.yml:7:7: steps in the background");
 }
@@ -331,6 +351,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/planner/resolved_jobs_have_every_key", resolved_jobs_have_every_key);
 	g_test_add_func("/planner/jobs_with_needs_wait", jobs_with_needs_wait);
 	g_test_add_func("/planner/conditions_see_what_was_needed", conditions_see_what_was_needed);
+	g_test_add_func("/planner/conditions_see_the_whole_chain", conditions_see_the_whole_chain);
 	g_test_add_func("/planner/outputs_make_matrices", outputs_make_matrices);
 	g_test_add_func("/planner/what_cannot_run_is_refused_with_its_place", what_cannot_run_is_refused_with_its_place);
 	g_test_add_func("/planner/inputs_have_kinds_and_defaults", inputs_have_kinds_and_defaults);

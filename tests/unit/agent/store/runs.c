@@ -91,7 +91,7 @@ static void a_run_has_the_shape_of_the_api(Fixture *f, gconstpointer data)
 	        "'cause':'exit','message':'job `test`: step `Test` exited with 1','created_at':'2026-05-03T10:04:00.000Z',"
 	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:01.500Z'}],"
 	        "'jobs':[{'id':1,'key':'test','group':'test','name':'test','status':'failure','cause':'exit',"
-	        "'message':'step `Test` exited with 1','attempt':1,'needs':[],'gate':null,'environment':null,"
+	        "'message':'step `Test` exited with 1','attempt':1,'call':false,'caller':null,'needs':[],'gate':null,'environment':null,"
 	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:01.500Z'}]}");
 	g_autofree char *got = g_strdelimit(json_text(run), "'", '`');
 	g_autofree char *expected = json_text(want);
@@ -241,6 +241,32 @@ static void a_matrix_takes_the_place_of_its_group(Fixture *f, gconstpointer data
 	g_assert_cmpint(json_get_int(run, "repo_id", 0), ==, f->repo);
 }
 
+static void a_call_speaks_by_its_jobs(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	int64_t call = 0;
+	int64_t inside = 0;
+	g_autoptr(json_t) caller = test_json("{'key':'c','definition':{'uses':'./x.yml'}}");
+	g_autoptr(json_t) called = test_json("{'key':'c / a','caller':'c','definition':{}}");
+	g_autoptr(json_t) orphan = test_json("{'key':'d / a','caller':'d','definition':{}}");
+	g_autoptr(GError) why = NULL;
+	assert_ok(runs_add_job(f->store, f->run, caller, &call, &error));
+	assert_ok(runs_add_job(f->store, f->run, called, &inside, &error));
+	g_assert_false(runs_add_job(f->store, f->run, orphan, NULL, &why));
+	g_assert_nonnull(strstr(why->message, "is called by 'd', which the run has not"));
+	assert_ok(runs_move_job(f->store, call, RUN_RUNNING, NULL, NULL, &error));
+	assert_ok(runs_settle(f->store, f->run, NULL, &error));
+	g_autoptr(json_t) before = runs_get(f->store, f->run, NULL);
+	g_assert_cmpstr(json_get_string(before, "status", NULL), ==, "queued");
+	g_assert_cmpint(runs_calls(f->store, f->run, NULL), ==, 1);
+	assert_ok(runs_move_job(f->store, inside, RUN_FAILURE, CAUSE_EXIT, "no", &error));
+	assert_ok(runs_move_job(f->store, call, RUN_FAILURE, CAUSE_NEEDS, "its job failed", &error));
+	assert_ok(runs_settle(f->store, f->run, NULL, &error));
+	g_autoptr(json_t) after = runs_get(f->store, f->run, NULL);
+	g_assert_cmpstr(json_get_string(after, "message", NULL), ==, "job 'c / a': no");
+	g_assert_cmpint(runs_calls(f->store, f->run, NULL), ==, 0);
+}
+
 static void a_job_that_waits_for_needs_is_queued_and_unresolved(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -249,7 +275,7 @@ static void a_job_that_waits_for_needs_is_queued_and_unresolved(Fixture *f, gcon
 	assert_ok(runs_add_job(f->store, f->run, job, &id, &error));
 	g_autoptr(json_t) brief = runs_jobs_brief(f->store, f->run, NULL);
 	g_autoptr(json_t) want = test_json("[{'id':1,'key':'deploy','group':'deploy','status':'queued','needs':['test'],"
-	                                   "'outputs':{},'resolved':false,'continue_on_error':false}]");
+	                                   "'outputs':{},'resolved':false,'continue_on_error':false,'call':false,'caller':null}]");
 	g_assert_true(json_equal(brief, want));
 	g_autoptr(json_t) shown = runs_job(f->store, id, NULL);
 	g_assert_cmpstr(json_get_string(shown, "environment", NULL), ==, "production");
@@ -417,6 +443,7 @@ int main(int argc, char **argv)
 	TEST(skipped_beside_success_is_success);
 	TEST(a_run_without_jobs_fails_with_a_cause);
 	TEST(a_matrix_takes_the_place_of_its_group);
+	TEST(a_call_speaks_by_its_jobs);
 	TEST(a_job_that_waits_for_needs_is_queued_and_unresolved);
 	TEST(a_job_in_full_has_all_that_it_said);
 	TEST(an_artifact_is_found_by_name);

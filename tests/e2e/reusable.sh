@@ -1,0 +1,222 @@
+#!/bin/bash
+# Reusable workflows: inputs, secrets, outputs, nesting, a matrix of calls, a gate inside, cancel, what is refused and where.
+. "$(dirname "$0")/lib.sh"
+printf 'jobs: 4\n' >"$work/assay.yml"
+agent_start --config "$work/assay.yml"
+repo_new acme/calls
+flows=$clone/.github/workflows
+mkdir -p "$flows"
+pushed() { date +%N >"$clone/n"; commit "change $(cat "$clone/n")"; run_of "$(push)"; }
+job() { run_json "$1" | jq -r --arg k "$2" ".jobs[] | select(.key == \$k) | .$3"; }
+log_of() { "$ASSAY" runs log "$1" --job "$2"; }
+printf 'first-secret' >"$work/s"; "$ASSAY" secret set acme/calls FIRST --from-file "$work/s"
+printf 'other-secret' >"$work/s"; "$ASSAY" secret set acme/calls OTHER --from-file "$work/s"
+printf 'vault-of-production' >"$work/s"
+
+# A nested call, and a matrix of calls with values of an earlier job.
+cat >"$flows/top.yml" <<'YML'
+name: top
+on: push
+env: {TOP: top}
+jobs:
+  data:
+    runs-on: any
+    outputs: {places: "${{ steps.p.outputs.places }}"}
+    steps:
+      - id: p
+        run: echo 'places=["eu","us"]' >>"$GITHUB_OUTPUT"
+  deploy:
+    needs: data
+    strategy:
+      matrix: {place: "${{ fromJSON(needs.data.outputs.places) }}"}
+    uses: ./.github/workflows/deploy.yml
+    with: {place: "${{ matrix.place }}", count: 3}
+    secrets: {key: "${{ secrets.FIRST }}"}
+  after:
+    needs: deploy
+    runs-on: any
+    steps:
+      - run: echo "deployed to ${{ needs.deploy.outputs.url }}, ${{ needs.deploy.result }}"
+YML
+cat >"$flows/deploy.yml" <<'YML'
+name: deploy
+on:
+  workflow_call:
+    inputs:
+      place: {type: string, required: true}
+      count: {type: number, default: 1}
+      dry: {type: boolean}
+    secrets: {key: {required: true}, spare: }
+    outputs:
+      url: {value: "${{ jobs.put.outputs.url }}?dry=${{ inputs.dry }}"}
+jobs:
+  check:
+    uses: ./.github/workflows/check.yml
+    secrets: inherit
+  put:
+    needs: check
+    runs-on: any
+    outputs: {url: "${{ steps.u.outputs.url }}"}
+    steps:
+      - run: echo "top is [$TOP], github.workflow is ${{ github.workflow }}, this is ${{ job.workflow_file_path }} and ${{ github.job }}"
+      - run: test "${{ secrets.key }}" = first-secret && test -z "${{ secrets.OTHER }}" && test -z "${{ secrets.FIRST }}" && echo "only what was handed on"
+      - id: u
+        run: echo "url=https://${{ inputs.place }}/${{ inputs.count }}/${{ needs.check.outputs.said }}" >>"$GITHUB_OUTPUT"
+YML
+cat >"$flows/check.yml" <<'YML'
+on:
+  workflow_call:
+    outputs: {said: {value: "${{ jobs.look.outputs.said }}"}}
+jobs:
+  look:
+    runs-on: any
+    outputs: {said: "${{ steps.s.outputs.said }}"}
+    steps:
+      - id: s
+        run: echo "said=$(test "${{ secrets.KEY }}" = first-secret && test -z "${{ secrets.OTHER }}" && echo yes)" >>"$GITHUB_OUTPUT"
+YML
+run=$(pushed); wait_status "$run" success
+expect "jobs are named by their callers" "after|data|deploy (eu)|deploy (eu) / check|deploy (eu) / check / look|deploy (eu) / put|deploy (us)|deploy (us) / check|deploy (us) / check / look|deploy (us) / put" \
+	"$(run_json "$run" | jq -r '[.jobs[].name] | sort | join("|")')"
+expect "called jobs name their caller" "deploy (eu) / check" "$(job "$run" "deploy (eu) / check / look" caller)"
+log_of "$run" after | grep -Eq 'deployed to https://(eu|us)/3/yes\?dry=false, success' || die "the outputs did not come back"
+check "outputs come back through two calls"
+log_of "$run" "deploy (us) / put" >"$work/put"
+grep -q 'top is \[\], github.workflow is top, this is .github/workflows/deploy.yml and put' "$work/put" || die "contexts of a called job: $(cat "$work/put")"
+check "env is not passed on, the github context is"
+grep -q 'only what was handed on' "$work/put" || die "secrets of a called job"
+check "secrets reach called jobs only as handed on"
+
+# What is refused, and where.
+cat >"$flows/top.yml" <<'YML'
+on: push
+jobs:
+  c:
+    uses: ./.github/workflows/ring.yml
+YML
+cat >"$flows/ring.yml" <<'YML'
+on: workflow_call
+jobs:
+  d: {uses: ./.github/workflows/back.yml}
+YML
+cat >"$flows/back.yml" <<'YML'
+on: workflow_call
+jobs:
+  e: {uses: ./.github/workflows/ring.yml}
+YML
+run=$(pushed)
+expect "a circle is refused with its chain" ".github/workflows/top.yml:4:11: in the called workflow .github/workflows/back.yml:3:13: The workflow calls itself: .github/workflows/ring.yml → .github/workflows/back.yml → .github/workflows/ring.yml" \
+	"$(run_json "$run" | jq -r .message)"
+rm "$flows/ring.yml" "$flows/back.yml"
+printf 'on: push\njobs:\n  c:\n    uses: ./.github/workflows/deploy.yml\n    with: {place: x, count: many}\n    secrets: inherit\n' >"$flows/top.yml"
+run=$(pushed)
+expect "a value of another type is refused" ".github/workflows/top.yml:5:29: Unexpected value 'many': the input 'count' is a number" "$(run_json "$run" | jq -r .message)"
+out=$(cd "$clone" && "$ASSAY" validate --format json .github/workflows/top.yml) && die "validate let it pass"
+expect "and by assay validate" 29 "$(jq '.errors[0].column' <<<"$out")"
+
+# Failure, if, continue-on-error, fail-fast across calls; the whole chain of needs.
+cat >"$flows/top.yml" <<'YML'
+on: push
+jobs:
+  bad:
+    uses: ./.github/workflows/mixed.yml
+    with: {word: no}
+  forgiven:
+    uses: ./.github/workflows/mixed.yml
+    with: {word: maybe}
+  off:
+    if: github.ref == 'refs/heads/other'
+    uses: ./.github/workflows/mixed.yml
+    with: {word: no}
+  between:
+    needs: bad
+    runs-on: any
+    steps: [{run: echo never}]
+  rescue:
+    needs: between
+    if: failure()
+    runs-on: any
+    steps: [{run: 'echo "after ${{ needs.between.result }}"'}]
+  late:
+    needs: off
+    if: always()
+    runs-on: any
+    steps: [{run: 'echo "off was ${{ needs.off.result }}"'}]
+  later:
+    needs: late
+    runs-on: any
+    steps: [{run: echo never}]
+YML
+cat >"$flows/mixed.yml" <<'YML'
+on: {workflow_call: {inputs: {word: {type: string}}}}
+jobs:
+  one:
+    continue-on-error: ${{ inputs.word == 'maybe' }}
+    runs-on: any
+    steps: [{run: exit 3}]
+  two:
+    needs: one
+    runs-on: any
+    steps: [{run: echo two}]
+  always:
+    needs: one
+    if: always()
+    runs-on: any
+    steps: [{run: echo always}]
+YML
+run=$(pushed); wait_status "$run" failure
+states=$(run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.status)"] | sort | join(" ")')
+expect "results cross the call" "bad / always=success bad / one=failure bad / two=skipped bad=failure between=skipped forgiven / always=success forgiven / one=failure forgiven / two=success forgiven=success late=success later=skipped off=skipped rescue=success" "$states"
+expect "the run names the job that failed" "job 'bad / one'" "$(run_json "$run" | jq -r .message | cut -d: -f1)"
+expect "and the call its job" "its job 'bad / one' failed" "$(job "$run" bad message)"
+
+# Run again: what failed in a call, with the call around it and what needs it; the rest is kept.
+attempts() { run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.attempt)"] | sort | join(" ")'; }
+"$ASSAY" runs rerun "$run" --job "bad / one" >/dev/null
+for _ in $(seq 600); do [ "$(run_json "$run" | jq -r '"\(.attempt) \(.status)"')" = "2 failure" ] && break; sleep 0.1; done
+expect "one job of a call runs again with what depends on it" "bad / always=2 bad / one=2 bad / two=2 bad=2 between=2 forgiven / always=1 forgiven / one=1 forgiven / two=1 forgiven=1 late=1 later=1 off=1 rescue=2" "$(attempts)"
+expect "and ends as it did" "its job 'bad / one' failed" "$(job "$run" bad message)"
+"$ASSAY" runs rerun "$run" >/dev/null
+for _ in $(seq 600); do [ "$(run_json "$run" | jq -r '"\(.attempt) \(.status)"')" = "3 failure" ] && break; sleep 0.1; done
+expect "all of it again" "$states" "$(run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.status)"] | sort | join(" ")')"
+expect "as a third attempt" 3 "$(run_json "$run" | jq -r '[.jobs[].attempt] | unique | join(" ")')"
+
+# A gate in a called workflow, with its environment's secret; then cancel, through a call.
+"$ASSAY" env set production --repo acme/calls
+printf 'vault-of-production' >"$work/s"; "$ASSAY" secret set acme/calls VAULT --from-file "$work/s" --env production
+printf 'pw-of-alice' >"$work/pw"
+"$ASSAY" user add alice --role reviewer --password-file "$work/pw"
+"$ASSAY" env set production --repo acme/calls --reviewers alice --approvals 1
+cat >"$flows/top.yml" <<'YML'
+on: push
+jobs:
+  release:
+    uses: ./.github/workflows/release.yml
+    with: {target: production}
+    secrets: {token: "${{ secrets.FIRST }}"}
+YML
+cat >"$flows/release.yml" <<'YML'
+on: {workflow_call: {inputs: {target: {type: string}}, secrets: {token: }}}
+jobs:
+  build:
+    runs-on: any
+    steps: [{run: 'test -z "${{ secrets.VAULT }}"'}]
+  ship:
+    needs: build
+    environment: ${{ inputs.target }}
+    runs-on: any
+    steps: [{run: 'test "${{ secrets.VAULT }}" = vault-of-production && test "${{ secrets.token }}" = first-secret && test -z "${{ secrets.OTHER }}"'}]
+YML
+run=$(pushed); wait_status "$run" waiting
+gate=$(gate_of "$run")
+expect "the gate is the called job's" "release / ship" "$(run_json "$run" | jq -r ".jobs[] | select(.gate == $gate).key")"
+agent_kill; agent_start --config "$work/assay.yml"
+as alice gate approve "$gate" --comment fine
+wait_status "$run" success
+check "a gate inside a call, through kill -9, with its environment's secrets"
+sed -i 's/test -z.*VAULT[^}]*}}"/sleep 600/' "$flows/release.yml"
+run=$(pushed); wait_status "$run" running
+for _ in $(seq 300); do [ "$(job "$run" "release / build" status)" = running ] && break; sleep 0.1; done
+"$ASSAY" runs cancel "$run"
+wait_status "$run" cancelled
+expect "cancel ends the jobs of a call, and the call" "cancelled cancelled cancelled" "$(run_json "$run" | jq -r '[.jobs[].status] | join(" ")')"
