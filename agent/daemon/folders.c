@@ -21,6 +21,7 @@
 #define ENDED_MAX 16     /* folders that wait for the disk */
 #define ENDED_WAIT_MS 20
 #define SPARE_PREFIX ".spare-"
+#define HOLLOW_MAX 8 /* empty folders in a spare one */
 
 static void close_folder(DIR *folder)
 {
@@ -29,32 +30,44 @@ static void close_folder(DIR *folder)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DIR, close_folder)
 
-/* Is there nothing in the folder but what is named? Absent is true. */
-static bool holds_only(int folder_fd, const char *name, const char *const *known)
+/* Are there only folders below it, and few? What they are is the next worker's to look at. */
+static bool is_hollow(int parent_fd, const char *name, int *left)
 {
-	int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT;
-	g_autoptr(DIR) folder = fdopendir(fd);
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	g_autoptr(DIR) folder = fd >= 0 && --*left >= 0 ? fdopendir(fd) : NULL;
 	if (!folder) {
-		close(fd);
+		if (fd >= 0)
+			close(fd);
 		return false;
 	}
 	for (struct dirent *entry; (entry = readdir(folder));)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		        !g_strv_contains(known, entry->d_name))
+		        (entry->d_type != DT_DIR || !is_hollow(fd, entry->d_name, left)))
 			return false;
 	return true;
 }
 
 static bool is_clean(const char *path)
 {
-	static const char *const files[] = {"job.json", "events.jsonl", "work", "home", NULL};
-	static const char *const home[] = {"work", NULL};
-	static const char *const none[] = {NULL};
-	autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd >= 0 && holds_only(fd, ".", files) && holds_only(fd, "work", none) && holds_only(fd, "home", home) &&
-	       holds_only(fd, "home/work", none);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	g_autoptr(DIR) folder = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!folder) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	int left = HOLLOW_MAX;
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		const char *name = entry->d_name;
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		bool known = strcmp(name, "work") == 0 || strcmp(name, "home") == 0
+		        ? is_hollow(fd, name, &left)
+		        : strcmp(name, "job.json") == 0 || strcmp(name, "events.jsonl") == 0;
+		if (!known)
+			return false;
+	}
+	return true;
 }
 
 static char *spare_path(const Daemon *daemon, guint number)

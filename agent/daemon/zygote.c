@@ -116,7 +116,9 @@ static bool start(Zygote *zygote, GError **error)
 	autofd int theirs = pair[1];
 	const char *const argv[] = {zygote->worker, "zygote", NULL};
 	const char *const envp[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	        "LANG=C.UTF-8", "HOME=/nonexistent", NULL};
+	        "LANG=C.UTF-8", "HOME=/nonexistent",
+	        "LD_BIND_NOW=1", /* symbols are looked up once in it, not again in each of its clones */
+	        NULL};
 	const int fds[] = {-1, STDERR_FILENO, STDERR_FILENO, theirs};
 	const SpawnSpec spec = {.argv = argv, .envp = envp, .fds = fds, .fds_len = 4, .own_session = true,
 	        .folder = "/"};

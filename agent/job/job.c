@@ -57,26 +57,45 @@ int job_restore(Job *job, const char *digest, const char *stage, GError **error)
 	return -1;
 }
 
-/* Opens work/ and home/ in the task's folder and gives them to the job's user. */
-static bool make_folders(Job *job, GError **error)
+static TreeOwner owner_of(const json_t *spec)
 {
-	job->work_fd = tree_make_folder(job->task->folder_fd, "work", job->owner, error);
-	autofd int home = tree_make_folder(job->task->folder_fd, "home", job->owner, error);
-	/* the place mounts work there */
-	autofd int mountpoint = home < 0 ? -1 : tree_make_folder(home, "work", job->owner, error);
-	if (job->work_fd < 0 || mountpoint < 0)
-		return false;
-	static const char *const inner[] = {"_temp"};
-	for (size_t i = 0; i < G_N_ELEMENTS(inner); i++) {
-		autofd int fd = tree_make_folder(job->work_fd, inner[i], job->owner, error);
-		if (fd < 0)
-			return false;
-	}
-	const char *repo = task_repo_name(job->task);
+	TreeOwner owner = {.uid = (uid_t)json_get_int(spec, "uid", 0)};
+	owner.gid = (gid_t)json_get_int(spec, "gid", (int64_t)owner.uid);
+	owner.change = geteuid() == 0 && owner.uid != 0;
+	return owner;
+}
+
+/* The last part of the repo's name: its workspace is the folder NAME/NAME, as GitHub has it. */
+static const char *workspace_name(const Task *task)
+{
+	const char *repo = task_repo_name(task);
 	const char *slash = strrchr(repo, '/');
 	const char *name = slash ? slash + 1 : repo;
-	if (!name[0] || name[0] == '.')
-		name = "repo";
+	return name[0] && name[0] != '.' ? name : "repo";
+}
+
+bool job_strip_folders(const Task *task, GError **error)
+{
+	const char *name = workspace_name(task);
+	g_autofree char *inner = g_strconcat(name, "/", name, NULL);
+	const char *const work[] = {"_temp", name, inner, NULL};
+	const char *const home[] = {"work", NULL}; /* the place mounts work there */
+	TreeOwner owner = owner_of(task->spec);
+	return tree_strip(task->folder_fd, "work", work, owner, error) &&
+	       tree_strip(task->folder_fd, "home", home, owner, error);
+}
+
+/* Opens work/ and home/ in the task's folder and gives them to the job's user; they may be an earlier job's. */
+static bool make_folders(Job *job, GError **error)
+{
+	if (!job_strip_folders(job->task, error))
+		return false;
+	job->work_fd = tree_make_folder(job->task->folder_fd, "work", job->owner, error);
+	autofd int mountpoint = tree_make_folder(job->task->folder_fd, "home/work", job->owner, error);
+	autofd int temporary = job->work_fd < 0 ? -1 : tree_make_folder(job->work_fd, "_temp", job->owner, error);
+	if (mountpoint < 0 || temporary < 0)
+		return false;
+	const char *name = workspace_name(job->task);
 	job->workspace = g_strdup_printf("%s/%s", name, name);
 	job->workspace_path = g_build_filename(job->task->folder, "work", job->workspace, NULL);
 	autofd int workspace = job_open_workspace(job, error);
@@ -232,9 +251,7 @@ static bool open_job(Job *job, GError **error)
 {
 	const json_t *limits = json_object_get(job->spec, "limits");
 	const char *log_path = json_get_string(job->spec, "log", NULL);
-	job->owner.uid = (uid_t)json_get_int(job->spec, "uid", 0);
-	job->owner.gid = (gid_t)json_get_int(job->spec, "gid", (int64_t)job->owner.uid);
-	job->owner.change = geteuid() == 0 && job->owner.uid != 0;
+	job->owner = owner_of(job->spec);
 	if (!log_path)
 		return fail(error, ASSAY_ERROR_USER, "job.json: 'log' is missing");
 	job->log = joblog_open(log_path, job->task->mask, json_get_int(limits, "log_bytes", 0), error);

@@ -97,6 +97,11 @@ struct Job {
 /** Accepts NULL. */
 void job_post_free(JobPost *post);
 
+/**
+ * Empties work/ and home/ of a task's folder, and makes them again where they are not as if new. The empty folders that each
+ * job of the same repo needs stay: making and removing them costs more than a small job's steps.
+ */
+bool job_strip_folders(const Task *task, GError **error);
 /** Does the whole job: place, steps, outputs. */
 void job_run(Task *task, TaskEnd *end);
 

@@ -22,6 +22,7 @@
 #define BASE64_WRAP 76            /* what base64(1) and MIME make of a long one */
 #define JSON_DEPTH_MAX 16
 #define WINDOW_MAX 64
+#define SHIFTS 65536
 
 typedef struct Node {
 	guint32 child;   /* first; 0: none */
@@ -37,7 +38,7 @@ struct Mask {
 	GArray *nodes;        /* Node; [0] is the root; empty until built */
 	guint32 root[256];
 	size_t window;        /* the shortest pattern's length, at most WINDOW_MAX */
-	guint8 shifts[65536]; /* how far a window that ends with these two bytes may move on; 0: a pattern may begin */
+	guint8 *shifts;       /* SHIFTS of them, NULL until built: how far a window that ends with these two bytes may move on; 0: a pattern may begin */
 	guint generation;     /* grows with every pattern */
 	guint built;
 };
@@ -70,6 +71,7 @@ void mask_free(Mask *mask)
 		return;
 	g_hash_table_unref(mask->patterns);
 	g_array_unref(mask->nodes);
+	g_free(mask->shifts);
 	g_free(mask);
 }
 
@@ -293,7 +295,9 @@ static void build(Mask *mask)
 		node_at(mask, at)->match = (guint32)len;
 		mask->window = MIN(mask->window, len);
 	}
-	memset(mask->shifts, mask->window > 1 ? (int)mask->window - 1 : 0, sizeof mask->shifts);
+	if (!mask->shifts)
+		mask->shifts = g_malloc(SHIFTS);
+	memset(mask->shifts, mask->window > 1 ? (int)mask->window - 1 : 0, SHIFTS);
 	g_hash_table_iter_init(&walk, mask->patterns);
 	while (g_hash_table_iter_next(&walk, &pattern, NULL)) {
 		const guint8 *bytes = g_bytes_get_data(pattern, NULL);

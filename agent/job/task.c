@@ -223,8 +223,8 @@ static void do_it(Task *task, TaskEnd *end)
 static void clean(const Task *task)
 {
 	g_autoptr(GError) error = NULL;
-	if (task->folder_fd >= 0 && (!tree_clear(task->folder_fd, "work", NULL, &error) ||
-	                                    !tree_clear(task->folder_fd, "home", "work", &error)))
+	if (task->folder_fd >= 0 && strcmp(json_get_string(task->spec, "kind", ""), "job") == 0 &&
+	        !job_strip_folders(task, &error))
 		log_warning("what a job left cannot be removed by its worker, continuing", KV("why", error->message));
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
@@ -16,6 +17,7 @@
 #include "agent/base/fd.h"
 
 #define DEPTH_MAX 256
+#define FRESH_BYTES_MAX 4096 /* of a folder itself: what had many entries is slow for ever */
 #define COPY_STEP_BYTES (1024 * 1024 * 1024)
 
 static void close_folder(DIR *folder)
@@ -37,11 +39,35 @@ bool tree_remove(int folder_fd, const char *name, GError **error)
 	return false;
 }
 
-bool tree_clear(int folder_fd, const char *name, const char *keep, GError **error)
+/* Whom it belongs to, who may enter, how large it has grown and what hangs on it: all as in a folder just made? */
+static bool is_fresh(int fd, TreeOwner owner)
 {
-	int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	static const unsigned long plain = FS_EXTENT_FL | FS_INDEX_FL | FS_INLINE_DATA_FL | FS_RESERVED_FL;
+	uid_t uid = owner.change ? owner.uid : geteuid();
+	struct stat info;
+	char names[256];
+	long flags = 0;
+	if (fstat(fd, &info) < 0 || info.st_uid != uid || (info.st_mode & 07777) != 0755 || info.st_size > FRESH_BYTES_MAX)
+		return false;
+	ssize_t len = flistxattr(fd, names, sizeof names);
+	for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1)
+		if (!g_str_has_prefix(names + at, "security.")) /* the system's own labels */
+			return false;
+	if (len < 0 && errno != EOPNOTSUPP)
+		return false;
+	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || ((unsigned long)flags & ~plain) == 0;
+}
+
+static bool strip(int parent_fd, const char *name, const char *path, const char *const *keep, TreeOwner owner,
+        GError **error)
+{
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT || tree_remove(folder_fd, name, error);
+		return errno == ENOENT || tree_remove(parent_fd, name, error);
+	if (!is_fresh(fd, owner)) {
+		close(fd);
+		return tree_remove(parent_fd, name, error);
+	}
 	g_autoptr(DIR) folder = fdopendir(fd);
 	if (!folder) {
 		close(fd);
@@ -50,11 +76,17 @@ bool tree_clear(int folder_fd, const char *name, const char *keep, GError **erro
 	for (struct dirent *entry; (entry = readdir(folder));) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		bool kept = keep && strcmp(entry->d_name, keep) == 0;
-		if (!(kept ? tree_clear(fd, keep, NULL, error) : tree_remove(fd, entry->d_name, error)))
+		g_autofree char *inner = path[0] ? g_strconcat(path, "/", entry->d_name, NULL) : g_strdup(entry->d_name);
+		bool kept = g_strv_contains(keep, inner);
+		if (!(kept ? strip(fd, entry->d_name, inner, keep, owner, error) : tree_remove(fd, entry->d_name, error)))
 			return false;
 	}
 	return true;
+}
+
+bool tree_strip(int parent_fd, const char *name, const char *const *keep, TreeOwner owner, GError **error)
+{
+	return strip(parent_fd, name, "", keep, owner, error);
 }
 
 static int make_one(int parent_fd, const char *name, TreeOwner owner, GError **error)

@@ -26,9 +26,13 @@ bool tree_write_file(int folder_fd, const char *name, const void *bytes, size_t 
 int tree_create_file(int folder_fd, const char *name, mode_t mode, TreeOwner owner, GError **error);
 /** A regular file's bytes; ABSENT when it is not there, DENIED when it is a link. */
 GBytes *tree_read_file(int folder_fd, const char *path, size_t limit_bytes, GError **error);
+/**
+ * Empties a folder down to the folders below it that `keep` names by their paths ("a", "a/b"; NULL-terminated). A folder
+ * that is not as if it were newly made for the owner (its mode, owner, size, attributes and flags) goes too, the outermost
+ * included. Absent is done.
+ */
+bool tree_strip(int parent_fd, const char *name, const char *const *keep, TreeOwner owner, GError **error);
 /** Removes one entry, a folder with all that is in it. */
-/** Removes what is in a folder and leaves the folder, and in it an empty folder `keep` (NULL: none). Absent is done. */
-bool tree_clear(int folder_fd, const char *name, const char *keep, GError **error);
 bool tree_remove(int folder_fd, const char *name, GError **error);
 /** Removes what is in a folder, except the one entry `keep` (NULL: none). */
 bool tree_empty(int folder_fd, const char *keep, GError **error);
