@@ -39,7 +39,7 @@ const Verb verbs[] = {
         {"user", "add", VERB_SERVER, "adds a user, or changes one", "NAME [--role viewer|developer|reviewer|admin] [--password-file FILE]"},
         {"user", "link", VERB_SERVER, "makes a link that signs a user in, once", "USER"},
         {"user", "list", VERB_SERVER, "lists users", "[--json]"},
-        {"validate", NULL, VERB_WORKER, "checks workflow files", "[--format text|json] PATH…"},
+        {"validate", NULL, VERB_WORKER, "checks workflow files", "[--format text|json] [--lint] [--strict] PATH…"},
         {"var", "set", VERB_SERVER, "sets a variable that workflows read as vars.NAME", "OWNER/NAME NAME (--value TEXT | --from-file FILE) [--env ENVIRONMENT]"},
         {"version", NULL, VERB_SERVER, "says which version this is", ""},
         {NULL, NULL, VERB_SERVER, NULL, NULL},

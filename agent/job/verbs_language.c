@@ -14,6 +14,7 @@
 #include "agent/base/json.h"
 #include "agent/base/yaml.h"
 #include "agent/job/calls.h"
+#include "agent/job/lint.h"
 #include "agent/job/reader.h"
 #include "agent/model/expr.h"
 
@@ -63,6 +64,8 @@ static bool read_options(int *argc, char ***argv, const GOptionEntry *entries, c
 
 typedef struct Validation {
 	bool json;
+	bool lint;
+	bool strict; /* a warning is a failure */
 	int status;
 } Validation;
 
@@ -78,21 +81,34 @@ static void print_json_line(json_t *line)
 	free(text);
 }
 
-static void print_verdict(const Validation *validation, const char *path, const YamlDocument *document, json_t *errors)
+static void remove_carets(json_t *list)
+{
+	size_t i = 0;
+	json_t *one = NULL;
+	json_array_foreach(list, i, one)
+		json_object_del(one, "caret");
+}
+
+static void print_verdict(const Validation *validation, const char *path, const YamlDocument *document, json_t *errors,
+        json_t *warnings)
 {
 	size_t i = 0;
 	json_t *one = NULL;
 	if (validation->json) {
-		json_array_foreach(errors, i, one)
-			json_object_del(one, "caret");
+		remove_carets(errors);
+		remove_carets(warnings);
 		g_autoptr(json_t) line = json_object();
 		json_set_string(line, "path", path);
 		json_set_bool(line, "valid", document != NULL);
 		json_set(line, "errors", json_incref(errors));
+		if (warnings)
+			json_set(line, "warnings", json_incref(warnings));
 		print_json_line(line);
 		return;
 	}
 	json_array_foreach(errors, i, one)
+		printf("%s\n", json_get_string(one, "caret", ""));
+	json_array_foreach(warnings, i, one)
 		printf("%s\n", json_get_string(one, "caret", ""));
 	if (!document)
 		return;
@@ -165,8 +181,10 @@ static void validate_file(Validation *validation, const char *path)
 	g_autoptr(YamlDocument) document = reader_check(text ? text : "", len, path, &errors);
 	if (document && !validate_calls(document, path, errors))
 		g_clear_pointer(&document, yaml_document_free);
-	print_verdict(validation, path, document, errors);
-	raise_status(validation, document ? 0 : 1);
+	g_autofree char *root = document && validation->lint ? root_of(path) : NULL;
+	g_autoptr(json_t) warnings = !validation->lint ? NULL : document ? lint_document(document, root) : json_array();
+	print_verdict(validation, path, document, errors, warnings);
+	raise_status(validation, document && !(validation->strict && json_array_size(warnings) > 0) ? 0 : 1);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -215,8 +233,12 @@ static void validate_path(Validation *validation, const char *path)
 int verb_validate(int argc, char **argv)
 {
 	g_autofree char *format = NULL;
+	gboolean lint = FALSE;
+	gboolean strict = FALSE;
 	const GOptionEntry entries[] = {
 	        {"format", 0, 0, G_OPTION_ARG_STRING, &format, "how to print: text (default) or json", "FORMAT"},
+	        {"lint", 0, 0, G_OPTION_ARG_NONE, &lint, "warn of what is valid and still a mistake or a danger", NULL},
+	        {"strict", 0, 0, G_OPTION_ARG_NONE, &strict, "the same, and exit 1 when there is a warning", NULL},
 	        G_OPTION_ENTRY_NULL};
 	int status = 0;
 	if (!read_options(&argc, &argv, entries, "PATH… — check workflow files", &status))
@@ -225,7 +247,7 @@ int verb_validate(int argc, char **argv)
 		return wrong_use("validate", "--format is text or json");
 	if (argc < 2)
 		return wrong_use("validate", "a file or folder is missing");
-	Validation validation = {.json = g_strcmp0(format, "json") == 0};
+	Validation validation = {.json = g_strcmp0(format, "json") == 0, .lint = lint || strict, .strict = strict};
 	for (int i = 1; i < argc; i++)
 		validate_path(&validation, argv[i]);
 	return validation.status;

@@ -7,6 +7,7 @@
 
 #include "agent/base/error.h"
 #include "agent/model/expr_eval.h"
+#include "agent/model/expr_lint.h"
 
 #define OPEN "${{"
 #define OPEN_BYTES 3
@@ -46,6 +47,17 @@ static bool next_segment(const char *text, const char *end, Segment *out, GError
 	out->expression = first;
 	out->len = len;
 	out->rest = close + 2;
+	return true;
+}
+
+bool expr_next(const char **at, const char **out, size_t *out_len)
+{
+	Segment segment;
+	if (!next_segment(*at, *at + strlen(*at), &segment, NULL) || !segment.expression)
+		return false;
+	*at = segment.rest;
+	*out = segment.expression;
+	*out_len = segment.len;
 	return true;
 }
 

@@ -104,21 +104,31 @@ int main(int argc, char **argv)
 	char *paths[FILES + 1] = {NULL};
 	write_files(folder, paths);
 	g_autoptr(GPtrArray) assay = g_ptr_array_new();
+	g_autoptr(GPtrArray) linted = g_ptr_array_new();
 	const char *const words[] = {argv[1], "validate", "--format", "json"};
-	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
 		g_ptr_array_add(assay, (void *)words[i]);
-	for (int i = 0; i <= FILES; i++)
+		g_ptr_array_add(linted, (void *)words[i]);
+	}
+	g_ptr_array_add(linted, (void *)"--lint");
+	for (int i = 0; i <= FILES; i++) {
 		g_ptr_array_add(assay, paths[i]);
+		g_ptr_array_add(linted, paths[i]);
+	}
 	Took events = {0};
 	Took validated = {0};
+	Took with_lint = {0};
 	for (int i = 0; i < ROUNDS; i++) {
 		keep_best(&events, run(NULL, paths));
 		keep_best(&validated, run((char **)assay->pdata, NULL));
+		keep_best(&with_lint, run((char **)linted->pdata, NULL));
 	}
 	printf("%d files\n", FILES);
 	printf("libyaml's events: %6.2f ms wall, %6.2f ms CPU\n", events.wall_ms, events.cpu_ms);
 	printf("validate:         %6.2f ms wall, %6.2f ms CPU: %.2f and %.2f times\n", validated.wall_ms, validated.cpu_ms,
 	        validated.wall_ms / events.wall_ms, validated.cpu_ms / events.cpu_ms);
+	printf("validate --lint:  %6.2f ms wall, %6.2f ms CPU: %.2f and %.2f times\n", with_lint.wall_ms, with_lint.cpu_ms,
+	        with_lint.wall_ms / events.wall_ms, with_lint.cpu_ms / events.cpu_ms);
 	for (int i = 0; i < FILES; i++) {
 		g_unlink(paths[i]);
 		g_free(paths[i]);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole workflow files of strangers: read, and when valid also matched and planned. */
+/* Whole workflow files of strangers: read, and when valid also linted, matched and planned. */
 #include "agent/job/reader.h"
 
 #include <stdint.h>
 
 #include "agent/base/autoptr.h"
+#include "agent/job/lint.h"
 #include "agent/job/planner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,8 +15,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_autoptr(json_t) errors = NULL;
 	g_autoptr(Workflow) workflow = reader_read((const char *)data, size, "fuzz.yml", &errors);
 	g_assert_true((workflow != NULL) == (json_array_size(errors) == 0));
+	g_autoptr(json_t) same = NULL;
+	g_autoptr(YamlDocument) document = reader_check((const char *)data, size, "fuzz.yml", &same);
+	g_assert_true((document != NULL) == (workflow != NULL));
 	if (!workflow)
 		return 0;
+	g_autoptr(json_t) warnings = lint_document(document, NULL);
+	g_autoptr(json_t) refusals = reader_refusals(document);
+	g_assert_true(json_is_array(warnings) && json_is_array(refusals));
 	g_autoptr(json_t) event = json_pack("{s:s,s:s,s:s}", "event", "push", "ref", "refs/heads/main", "action", "opened");
 	g_autoptr(json_t) files = json_pack("[s,s]", "src/a.c", "README.md");
 	(void)planner_matches(workflow, event, files);

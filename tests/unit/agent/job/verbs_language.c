@@ -40,6 +40,20 @@ static void child_validate_folder(void)
 	call(verb_validate, (const char *const[]){"validate", inner, NULL});
 }
 
+#define WARNED "on: push\npermissions: {}\njobs: {a: {runs-on: x, steps: [{uses: a/b@v1}]}}\n"
+
+static void child_lint_text(void)
+{
+	g_autofree char *path = write_file("warned.yml", WARNED);
+	call(verb_validate, (const char *const[]){"validate", "--lint", path, NULL});
+}
+
+static void child_lint_json(void)
+{
+	g_autofree char *path = write_file("warned.yml", WARNED);
+	call(verb_validate, (const char *const[]){"validate", "--format", "json", "--strict", path, NULL});
+}
+
 static void child_validate_absent(void)
 {
 	call(verb_validate, (const char *const[]){"validate", "/nonexistent/w.yml", NULL});
@@ -93,6 +107,21 @@ static void validate_shows_mistakes_below_a_folder(void)
 	runs(child_validate_folder, 1, "*bad.yaml:2:11: Required property is missing: runs-on\njobs: {a: {steps: []}}\n          ^\n", "");
 }
 
+static void lint_warns_with_a_caret_and_exits_0(void)
+{
+	runs(child_lint_text, 0,
+	        "*warned.yml:3:39: 'a/b@v1' can be another program tomorrow*unpinned-uses]\njobs: {a: {runs-on: x, steps: [{uses: "
+	        "a/b@v1}]}}\n                                      ^\n*warned.yml: valid\n",
+	        "");
+}
+
+static void strict_exits_1_and_the_file_stays_valid(void)
+{
+	runs(child_lint_json, 1,
+	        "*\"valid\":true,\"errors\":[],\"warnings\":[{\"line\":3,\"column\":39,\"rule\":\"unpinned-uses\",\"message\":\"*\"}]}\n",
+	        "");
+}
+
 static void validate_says_what_cannot_be_read(void)
 {
 	runs(child_validate_absent, 3, "*", "*nonexistent*");
@@ -127,6 +156,8 @@ int main(int argc, char **argv)
 	folder = g_dir_make_tmp("assay-verbs-XXXXXX", NULL);
 	g_test_add_func("/verbs/validate_prints_a_json_line_for_a_valid_file", validate_prints_a_json_line_for_a_valid_file);
 	g_test_add_func("/verbs/validate_shows_mistakes_below_a_folder", validate_shows_mistakes_below_a_folder);
+	g_test_add_func("/verbs/lint_warns_with_a_caret_and_exits_0", lint_warns_with_a_caret_and_exits_0);
+	g_test_add_func("/verbs/strict_exits_1_and_the_file_stays_valid", strict_exits_1_and_the_file_stays_valid);
 	g_test_add_func("/verbs/validate_says_what_cannot_be_read", validate_says_what_cannot_be_read);
 	g_test_add_func("/verbs/validate_needs_a_path", validate_needs_a_path);
 	g_test_add_func("/verbs/expr_answers_every_line_in_order", expr_answers_every_line_in_order);
