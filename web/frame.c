@@ -9,6 +9,8 @@
 
 #include "agent/base/json.h"
 
+#define LINES_BEFORE 20 /* that are shown above a line which is linked to */
+
 /* 16 x 16, drawn with strokes of the text's own colour; class "f" marks what is filled. */
 static const char sprite[] =
         "<svg class=\"sprite\" aria-hidden=\"true\" width=\"0\" height=\"0\">"
@@ -118,6 +120,16 @@ void frame_job_href(GString *out, const json_t *run, const char *key)
 	html_query(out, key);
 	if (frame_old_attempt(run))
 		html(out, "?attempt=%" PRId64, frame_old_attempt(run));
+	g_string_append_c(out, '"');
+}
+
+void frame_job_line_href(GString *out, const json_t *run, const char *key, int64_t line)
+{
+	frame_job_href(out, run, key);
+	if (line < 1)
+		return;
+	g_string_truncate(out, out->len - 1);
+	html(out, "%cfrom=%" PRId64 "#L%" PRId64, frame_old_attempt(run) ? '&' : '?', MAX(line - LINES_BEFORE, 1), line);
 	g_string_append_c(out, '"');
 }
 

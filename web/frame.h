@@ -50,6 +50,8 @@ void frame_next(GString *out, const PageView *view, const json_t *data);
  * attempt leads to that attempt's job.
  */
 void frame_job_href(GString *out, const json_t *run, const char *key);
+/** The same, at a line of its log; 0: none. */
+void frame_job_line_href(GString *out, const json_t *run, const char *key, int64_t line);
 /** Which attempt of a run is shown when it is not the newest; 0: the newest is. */
 int64_t frame_old_attempt(const json_t *run);
 /** The role is at least this one. */

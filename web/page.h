@@ -19,7 +19,7 @@
 
 /** No inline style, no inline script, nothing from elsewhere, in nobody's frame. */
 #define PAGE_POLICY                                                                                         \
-	"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "      \
+	"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "      \
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 /** Log lines in one page_job document. */

@@ -8,6 +8,7 @@
 #include "agent/base/json.h"
 #include "web/ansi.h"
 #include "web/frame.h"
+#include "web/told.h"
 
 typedef struct LogPrinter {
 	GString *out;
@@ -378,7 +379,10 @@ void page_job(GString *out, const PageView *view, const json_t *data)
 	attempts(out, job);
 	sentence(out, view, job);
 	step_list(out, view, job, log);
+	g_autoptr(json_t) alone = job ? json_pack("[O]", job) : NULL;
+	told_annotations(out, run, alone);
 	log_html(out, view, job, log);
+	told_summaries(out, run, alone);
 	facts(out, job);
 	frame_end(out, view);
 }

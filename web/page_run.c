@@ -7,9 +7,9 @@
 
 #include "agent/base/json.h"
 #include "web/frame.h"
-#include "web/markdown.h"
 #include "web/report.h"
 #include "web/svg.h"
+#include "web/told.h"
 
 static void job_link(GString *out, const json_t *run, const json_t *job)
 {
@@ -148,38 +148,6 @@ static void jobs_table(GString *out, const PageView *view, const json_t *run)
 	frame_section_end(out);
 }
 
-static void annotations(GString *out, const json_t *jobs)
-{
-	bool any = false;
-	size_t i, n;
-	json_t *job, *note;
-	json_array_foreach(jobs, i, job) {
-		json_array_foreach(json_object_get(job, "annotations"), n, note) {
-			if (!any) {
-				frame_section(out, "annotations", "Annotations");
-				g_string_append(out, "<ul class=\"notes\">");
-			}
-			any = true;
-			const char *level = json_get_string(note, "level", "notice");
-			html(out, "<li class=\"%s\">", strcmp(level, "error") == 0 ? "bad" : strcmp(level, "warning") == 0 ? "wait" : "run");
-			frame_icon(out, strcmp(level, "error") == 0 ? "failure" : "warning");
-			const char *title = json_get_string(note, "title", NULL), *file = json_get_string(note, "file", NULL);
-			html(out, "<div><strong>%s</strong>", title && *title ? title : level);
-			if (file && *file) {
-				html(out, " <code>%s", file);
-				if (json_get_int(note, "line", 0) > 0)
-					html(out, ":%" PRId64, json_get_int(note, "line", 0));
-				g_string_append(out, "</code>");
-			}
-			html(out, "<p>%s</p></div></li>", json_get_string(note, "message", ""));
-		}
-	}
-	if (any) {
-		g_string_append(out, "</ul>");
-		frame_section_end(out);
-	}
-}
-
 static void reports(GString *out, const json_t *run)
 {
 	const json_t *all = json_object_get(run, "reports");
@@ -199,25 +167,6 @@ static void reports(GString *out, const json_t *run)
 		g_string_append(out, "</article>");
 	}
 	frame_section_end(out);
-}
-
-static void summaries(GString *out, const json_t *jobs)
-{
-	bool any = false;
-	size_t i, n;
-	json_t *job, *summary;
-	json_array_foreach(jobs, i, job) {
-		json_array_foreach(json_object_get(job, "summaries"), n, summary) {
-			if (!any)
-				frame_section(out, "summaries", "Summaries");
-			any = true;
-			html(out, "<article class=\"prose\"><p class=\"soft\">%s</p>", json_get_string(job, "name", NULL));
-			markdown_html(out, json_get_string(summary, "markdown", ""));
-			g_string_append(out, "</article>");
-		}
-	}
-	if (any)
-		frame_section_end(out);
 }
 
 static void artifacts(GString *out, const json_t *run)
@@ -388,9 +337,9 @@ void page_run(GString *out, const PageView *view, const json_t *data)
 	attempts(out, view, data);
 	sentence(out, view, data);
 	jobs_table(out, view, data);
-	annotations(out, json_object_get(data, "jobs"));
+	told_annotations(out, data, json_object_get(data, "jobs"));
 	reports(out, data);
-	summaries(out, json_object_get(data, "jobs"));
+	told_summaries(out, data, json_object_get(data, "jobs"));
 	artifacts(out, data);
 	facts(out, view, data);
 	frame_end(out, view);

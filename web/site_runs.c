@@ -60,6 +60,22 @@ static json_t *find_run(Request *request, GError **error)
 	        : NULL;
 }
 
+/** Puts the HTML of a job's summaries beside their Markdown. The pages show it by web/safe_html.h; the API never does. */
+static bool with_html(Store *store, json_t *job, GError **error)
+{
+	json_t *summaries = json_object_get(job, "summaries");
+	if (json_array_size(summaries) == 0)
+		return true;
+	g_autoptr(json_t) made = runs_summaries_html(store, json_get_int(job, "id", 0), error);
+	size_t i, k;
+	json_t *one, *summary;
+	json_array_foreach(made, i, one)
+		json_array_foreach(summaries, k, summary)
+			if (json_get_int(one, "step", 0) == json_get_int(summary, "step", -1))
+				json_set(summary, "html", json_incref(json_object_get(one, "html")));
+	return made != NULL;
+}
+
 /** The brief jobs of a run, each in full. */
 static json_t *jobs_in_full(Store *store, const json_t *run, GError **error)
 {
@@ -68,8 +84,10 @@ static json_t *jobs_in_full(Store *store, const json_t *run, GError **error)
 	json_t *brief;
 	json_array_foreach(json_object_get(run, "jobs"), index, brief) {
 		json_t *job = runs_job(store, json_get_int(brief, "id", 0), error);
-		if (!job)
+		if (!job || !with_html(store, job, error)) {
+			json_decref(job);
 			return NULL;
+		}
 		json_array_append_new(jobs, job);
 	}
 	return g_steal_pointer(&jobs);
@@ -158,11 +176,10 @@ bool site_job(Request *request, GError **error)
 	if (!request_query_int(request, "from", 1, G_MAXINT64, 0, &from, error) ||
 	        !request_query_int(request, "at", 0, G_MAXINT64, -1, &at, error))
 		return false;
-	json_t *job = find_job(request, error);
-	if (!job)
-		return false;
 	g_autoptr(json_t) data = json_object();
-	json_set(data, "job", job);
+	json_t *job = find_job(request, error);
+	if (!put(data, "job", job) || !with_html(request->face->store, job, error))
+		return false;
 	RunState state = RUN_QUEUED;
 	bool has_ended = run_state_parse(json_get_string(job, "status", ""), &state) && run_state_is_end(state);
 	g_autofree char *path = daemon_log_path(request->face->daemon, json_get_int(json_object_get(job, "run"), "id", 0),

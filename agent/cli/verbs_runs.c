@@ -12,6 +12,8 @@
 #include "agent/model/run.h"
 
 #define POLL_US (300 * 1000)
+#define TOLD_JOBS_MAX 50
+#define SUMMARY_LINES 12
 
 static void append_query(GString *path, const char *key, const char *value)
 {
@@ -86,6 +88,69 @@ static void print_run(const json_t *run)
 	table_print(json_object_get(run, "jobs"), columns, G_N_ELEMENTS(columns), "no jobs");
 }
 
+/* "error    tell: src/a.c:7: expected a brace" */
+static void print_annotations(const json_t *job)
+{
+	size_t i;
+	json_t *note;
+	json_array_foreach(json_object_get(job, "annotations"), i, note) {
+		const char *file = json_get_string(note, "file", NULL);
+		int64_t line = json_get_int(note, "line", 0);
+		printf("%-8s %s: ", json_get_string(note, "level", ""), json_get_string(job, "name", ""));
+		if (file && line > 0)
+			printf("%s:%" G_GINT64_FORMAT ": ", file, line);
+		else if (file)
+			printf("%s: ", file);
+		g_autofree char *message = table_text(note, "message");
+		printf("%s\n", message);
+	}
+}
+
+/* The first lines of each summary, as they were written. */
+static void print_summaries(const json_t *job)
+{
+	size_t i;
+	json_t *summary;
+	json_array_foreach(json_object_get(job, "summaries"), i, summary) {
+		g_auto(GStrv) lines = g_strsplit(json_get_string(summary, "markdown", ""), "\n", SUMMARY_LINES + 1);
+		printf("\n== summary of %s ==\n", json_get_string(job, "name", ""));
+		for (size_t k = 0; lines[k] && k < SUMMARY_LINES; k++) {
+			for (char *at = lines[k]; *at; at++) /* nobody's terminal is a stranger's to move */
+				if (g_ascii_iscntrl(*at) && *at != '\t')
+					*at = ' ';
+			printf("%s\n", lines[k]);
+		}
+		if (g_strv_length(lines) > SUMMARY_LINES && lines[SUMMARY_LINES][0])
+			printf("… the rest is on the run's page\n");
+	}
+}
+
+/* What the jobs told; their own requests, and none of a run with very many. */
+static bool print_told(const json_t *run, GError **error)
+{
+	const json_t *jobs = json_object_get(run, "jobs");
+	g_autoptr(json_t) full = json_array();
+	size_t i, notes = 0;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		if (!json_get_string(job, "started_at", NULL) || i >= TOLD_JOBS_MAX)
+			continue;
+		g_autofree char *path = g_strdup_printf("/api/v1/jobs/%" G_GINT64_FORMAT, json_get_int(job, "id", 0));
+		json_t *one = NULL;
+		if (!client_request("GET", path, NULL, &one, error))
+			return false;
+		notes += json_array_size(json_object_get(one, "annotations"));
+		json_array_append_new(full, one);
+	}
+	if (notes > 0)
+		printf("\n");
+	json_array_foreach(full, i, job)
+		print_annotations(job);
+	json_array_foreach(full, i, job)
+		print_summaries(job);
+	return true;
+}
+
 int verb_runs_show(int argc, char **argv)
 {
 	g_autofree char *attempt = NULL;
@@ -101,11 +166,12 @@ int verb_runs_show(int argc, char **argv)
 	g_autoptr(json_t) run = get_run(argv[1], attempt, &error);
 	if (!run)
 		return error_print(error);
-	if (as_json)
+	if (as_json) {
 		table_print_json(run);
-	else
-		print_run(run);
-	return 0;
+		return 0;
+	}
+	print_run(run);
+	return print_told(run, &error) ? 0 : error_print(error);
 }
 
 int verb_runs_log(int argc, char **argv)

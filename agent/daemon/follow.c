@@ -140,8 +140,7 @@ static bool apply(Active *active, const json_t *event, GPtrArray *answers, GErro
 	if (strcmp(type, "annotation") == 0)
 		return runs_annotate(store, job, event, error);
 	if (strcmp(type, "summary") == 0)
-		return runs_summarise(store, job, json_get_int(event, "step", 0),
-		        json_get_string(event, "markdown", ""), error);
+		return runs_summarise(store, job, event, error);
 	if (strcmp(type, "report") == 0) {
 		g_autofree char *digest = NULL;
 		return runs_report(store, job, json_object_get(event, "report"), &digest, error);

@@ -20,6 +20,7 @@
 #include "agent/job/calls.h"
 #include "agent/job/confine.h"
 #include "agent/job/contexts.h"
+#include "agent/job/matcher.h"
 #include "agent/job/steps.h"
 
 #define OUTPUT_BYTES_MAX (512 * 1024)
@@ -304,6 +305,7 @@ static void close_job(Job *job)
 	if (job->place)
 		job->executor->close(job->place);
 	joblog_close(job->log);
+	matchers_free(job->matchers);
 	json_decref(job->definition);
 	json_decref(job->contexts);
 	json_decref(job->env);

@@ -69,6 +69,7 @@ struct Job {
 	int64_t deadline_us;      /* on the clock that never jumps; 0: none */
 	bool timed_out;           /* the job itself */
 	bool debug;               /* asked for, or by ACTIONS_STEP_DEBUG: `debug` commands are shown */
+	struct Matchers *matchers; /* NULL while no step has named one */
 	int64_t asked;            /* the number of the last ask */
 	int64_t answers_offset;
 
@@ -79,7 +80,8 @@ struct Job {
 	json_t *step_state;       /* object: what save-state said */
 	json_t *step_env;         /* object: the step's own env, evaluated */
 	char *stop_token;         /* commands are text until this one comes */
-	int annotations;          /* so far */
+	int annotations[3];       /* so far: errors, warnings, notices */
+	int summary_parts;        /* events of its summary so far */
 	int depth;                /* of composite actions, one in the other */
 	const json_t *raw_step;   /* as it is written */
 	const json_t *around;     /* the environment of the composite action around it; NULL: none */

@@ -33,6 +33,8 @@ struct JobLog {
 	GByteArray *partial; /* a line that has not ended */
 	JobLogCommand on_command;
 	void *on_command_data;
+	JobLogLine on_line;
+	void *on_line_data;
 	bool line_begins;    /* the next raw byte is a line's first */
 	bool own;            /* lines of our own are being made */
 	bool cut;
@@ -157,6 +159,12 @@ void joblog_on_command(JobLog *log, JobLogCommand command, void *data)
 	log->on_command_data = data;
 }
 
+void joblog_on_line(JobLog *log, JobLogLine seen, void *data)
+{
+	log->on_line = seen;
+	log->on_line_data = data;
+}
+
 static void put_line(JobLog *log, const char *text, size_t len)
 {
 	if (log->lines++ % JOBLOG_INDEX_LINES == 0) {
@@ -217,6 +225,12 @@ static void make_line(JobLog *log, const char *text, size_t len, bool clean)
 			text += piece;
 			len -= piece;
 		}
+	}
+	const char *marker = log->on_line && !log->own ? log->on_line(log->on_line_data, text, len) : NULL;
+	g_autofree char *marked = marker ? g_strdup_printf("%s%.*s", marker, (int)len, text) : NULL;
+	if (marked) {
+		text = marked;
+		len = strlen(marked);
 	}
 	if (has_room(log, len))
 		put_line(log, text, len);
@@ -443,6 +457,11 @@ bool joblog_flush(JobLog *log, GError **error)
 int64_t joblog_offset(const JobLog *log)
 {
 	return log->written + (int64_t)log->buffered;
+}
+
+int64_t joblog_next_line(const JobLog *log)
+{
+	return log->lines + 1;
 }
 
 bool joblog_is_cut(const JobLog *log)

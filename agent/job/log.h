@@ -22,6 +22,12 @@ typedef struct JobLog JobLog;
 typedef bool (*JobLogCommand)(void *data, const char *line, size_t len);
 
 /**
+ * A line that a step printed, without its newline and without secrets, before it is put down. Returns a marker to put in
+ * front of it ("##[error]"), or NULL. Must not write to the log.
+ */
+typedef const char *(*JobLogLine)(void *data, const char *line, size_t len);
+
+/**
  * Opens the log and its index; what is there already stays, and is counted.
  *
  * @mask          borrowed; must outlive the log
@@ -34,6 +40,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JobLog, joblog_close)
 
 /** Who is told of `::` lines; NULL: they are text. */
 void joblog_on_command(JobLog *log, JobLogCommand command, void *data);
+/** Who sees the lines that steps print; NULL: nobody. */
+void joblog_on_line(JobLog *log, JobLogLine seen, void *data);
 /** Bytes that a step printed. */
 void joblog_feed(JobLog *log, const char *bytes, size_t len);
 /** The step has ended: what has no newline yet becomes a line. */
@@ -46,5 +54,7 @@ void joblog_sayf(JobLog *log, const char *marker, const char *format, ...) G_GNU
 bool joblog_flush(JobLog *log, GError **error);
 /** Where the next line will begin. */
 int64_t joblog_offset(const JobLog *log);
+/** The number of the line that comes next, from 1. */
+int64_t joblog_next_line(const JobLog *log);
 /** Were lines left out because of the limit? */
 bool joblog_is_cut(const JobLog *log);

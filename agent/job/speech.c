@@ -8,57 +8,19 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
+#include "agent/job/annotate.h"
 #include "agent/job/commands.h"
 #include "agent/job/contexts.h"
 #include "agent/job/steps.h"
+#include "agent/job/summary.h"
 
-#define ANNOTATIONS_MAX 50 /* a step; more are only lines of the log */
 #define FILES_FOLDER "_runner_file_commands"
 #define OUTPUT_NAMES_MAX 1000
-#define SUMMARY_EVENT_BYTES 400000 /* what surely fits a line, however it is escaped */
-
-void job_annotate(Job *job, const char *level, const char *message)
-{
-	job_annotate_at(job, level, message, NULL, 0);
-}
-
-void job_annotate_at(Job *job, const char *level, const char *message, const char *file, int line)
-{
-	g_autofree char *marker = g_strdup_printf("##[%s]", level);
-	joblog_say(job->log, marker, message);
-	if (job->annotations++ >= ANNOTATIONS_MAX)
-		return;
-	json_t *event = task_event(EVENT_ANNOTATION);
-	json_set_string(event, "level", level);
-	json_set_string(event, "message", message);
-	json_set_int(event, "step", job->step);
-	if (file)
-		json_set_string(event, "file", file);
-	if (file && line > 0)
-		json_set_int(event, "line", line);
-	task_emit(job->task, event, NULL);
-}
 
 static bool say_annotation(Job *job, const Command *command)
 {
 	g_autofree char *level = g_ascii_strdown(command->name, -1);
-	g_autofree char *marker = g_strdup_printf("##[%s]", level);
-	joblog_say(job->log, marker, command->data);
-	if (job->annotations++ >= ANNOTATIONS_MAX)
-		return true;
-	json_t *event = task_event(EVENT_ANNOTATION);
-	json_set_string(event, "level", level);
-	json_set_string(event, "message", command->data);
-	json_set_int(event, "step", job->step);
-	static const char *const texts[] = {"title", "file"};
-	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
-		if (json_object_get(command->properties, texts[i]))
-			json_set_string(event, texts[i], json_get_string(command->properties, texts[i], ""));
-	gint64 line = 0;
-	const char *text = json_get_string(command->properties, "line", NULL);
-	if (text && g_ascii_string_to_signed(text, 10, 0, G_MAXINT32, &line, NULL))
-		json_set_int(event, "line", line);
-	task_emit(job->task, event, NULL);
+	annotate_say(job, level, command->data, command->properties);
 	return true;
 }
 
@@ -133,7 +95,7 @@ static const struct {
 	bool (*act)(Job *job, const Command *command);
 } commands[] = {
         {"add-mask", add_mask},
-        {"add-matcher", pass_over},
+        {"add-matcher", annotate_add_matcher},
         {"add-path", refuse},
         {"debug", say_debug},
         {"echo", pass_over},
@@ -141,7 +103,7 @@ static const struct {
         {"error", say_annotation},
         {"group", say_group},
         {"notice", say_annotation},
-        {"remove-matcher", pass_over},
+        {"remove-matcher", annotate_remove_matcher},
         {"save-state", save_state},
         {"set-env", refuse},
         {"set-output", set_output},
@@ -246,27 +208,19 @@ static bool read_paths(Job *job, GError **error)
 	return true;
 }
 
+/* A summary that cannot be kept is a pity, and no failure of the step. */
 static bool read_summary(Job *job, GError **error)
 {
-	g_autoptr(GBytes) bytes = read_one(job, "step_summary", COMMANDS_SUMMARY_BYTES_MAX, "GITHUB_STEP_SUMMARY", error);
-	if (!bytes)
-		return false;
+	g_autoptr(GError) why = NULL;
+	g_autoptr(GBytes) bytes = read_one(job, "step_summary", COMMANDS_SUMMARY_BYTES_MAX, "GITHUB_STEP_SUMMARY", &why);
 	gsize len = 0;
-	const char *text = g_bytes_get_data(bytes, &len);
-	if (len == 0)
-		return true;
-	json_t *event = task_event(EVENT_SUMMARY);
-	json_set_int(event, "step", job->step);
-	json_set(event, "markdown", json_string_any(text, len));
-	if (task_emit(job->task, event, NULL))
-		return true;
-	/* Too long once it is escaped and masked: its begin. */
-	g_autofree char *head = g_utf8_make_valid(text, (gssize)MIN(len, (gsize)SUMMARY_EVENT_BYTES / 6));
-	g_autofree char *cut = g_strconcat(head, "\n\n*The rest of this summary is too long to be kept.*\n", NULL);
-	event = task_event(EVENT_SUMMARY);
-	json_set_int(event, "step", job->step);
-	json_set_string(event, "markdown", cut);
-	return task_emit(job->task, event, error);
+	const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL;
+	if (!bytes) {
+		g_autofree char *message = g_strdup_printf("%s; a summary has at most %d KiB, this one is not kept", why->message,
+		        COMMANDS_SUMMARY_BYTES_MAX / 1024);
+		job_annotate(job, "error", message);
+	}
+	return len == 0 || summary_tell(job, text, len, error);
 }
 
 static void remove_files(Job *job)

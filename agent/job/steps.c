@@ -15,6 +15,7 @@
 #include "agent/base/json.h"
 #include "agent/job/action_run.h"
 #include "agent/job/actions.h"
+#include "agent/job/annotate.h"
 #include "agent/job/commands.h"
 #include "agent/job/contexts.h"
 #include "agent/job/speech.h"
@@ -274,7 +275,7 @@ static void begin_step(Job *job, const char *action)
 	job->step_state = json_object();
 	job->step_env = NULL;
 	job->step_deadline_us = 0;
-	job->annotations = 0;
+	annotate_begin_step(job);
 	g_clear_pointer(&job->stop_token, g_free);
 	json_set_string(json_object_get(job->contexts, "github"), "action", action);
 	contexts_set_env(job, NULL);

@@ -28,6 +28,7 @@ extern const unsigned char embed_schema_0001_first_sql[];
 extern const unsigned char embed_schema_0002_turns_sql[];
 extern const unsigned char embed_schema_0003_attempts_sql[];
 extern const unsigned char embed_schema_0004_calls_sql[];
+extern const unsigned char embed_schema_0005_told_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -38,6 +39,7 @@ static const struct {
         {"0002_turns.sql", embed_schema_0002_turns_sql},
         {"0003_attempts.sql", embed_schema_0003_attempts_sql},
         {"0004_calls.sql", embed_schema_0004_calls_sql},
+        {"0005_told.sql", embed_schema_0005_told_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)

@@ -11,6 +11,8 @@
 #include "agent/store/sql.h"
 #include "agent/store/turns.h"
 
+#define SUMMARY_BYTES_MAX (2 * 1024 * 1024)      /* the worker's limit is smaller; masks may make it longer */
+#define SUMMARY_HTML_BYTES_MAX (5 * 1024 * 1024)
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 /* Times come as RFC 3339, as in our JSON, or as microseconds, as in events. */
@@ -451,13 +453,21 @@ bool runs_annotate(Store *store, int64_t job, const json_t *annotation, GError *
 	return sql_run(store, QUERY_ANNOTATION_ADD,
 	        VALUES(INT(job), TEXT(json_get_string(annotation, "level", "notice")),
 	                TEXT(json_get_string(annotation, "message", "")), text_field(annotation, "title"),
-	                text_field(annotation, "file"), int_field(annotation, "line"), int_field(annotation, "step")),
+	                text_field(annotation, "file"), int_field(annotation, "line"), int_field(annotation, "step"),
+	                int_field(annotation, "end_line"), int_field(annotation, "column"), text_field(annotation, "code"),
+	                int_field(annotation, "log_line")),
 	        error);
 }
 
-bool runs_summarise(Store *store, int64_t job, int64_t step, const char *markdown, GError **error)
+bool runs_summarise(Store *store, int64_t job, const json_t *summary, GError **error)
 {
-	return sql_run(store, QUERY_SUMMARY_PUT, VALUES(INT(job), INT(step), TEXT(markdown ? markdown : "")), error);
+	SqlValue step = INT(json_get_int(summary, "step", 0));
+	SqlValue markdown = TEXT(json_get_string(summary, "markdown", ""));
+	if (json_get_int(summary, "part", 0) == 0)
+		return sql_run(store, QUERY_SUMMARY_PUT, VALUES(INT(job), step, markdown, text_field(summary, "html")), error);
+	return sql_run(store, QUERY_SUMMARY_MORE,
+	        VALUES(INT(job), step, markdown, text_field(summary, "html"), INT(SUMMARY_BYTES_MAX), INT(SUMMARY_HTML_BYTES_MAX)),
+	        error);
 }
 
 bool runs_report(Store *store, int64_t job, const json_t *report, char **out_digest, GError **error)

@@ -45,7 +45,10 @@ bool runs_set_isolation(Store *store, int64_t job, const char *executor, const c
         GError **error);
 bool runs_set_gate(Store *store, int64_t job, int64_t gate, GError **error);
 bool runs_annotate(Store *store, int64_t job, const json_t *annotation, GError **error);
-bool runs_summarise(Store *store, int64_t job, int64_t step, const char *markdown, GError **error);
+/** {"step","markdown","html","part"}: part 0 or none is the first, later ones are added to it. */
+bool runs_summarise(Store *store, int64_t job, const json_t *summary, GError **error);
+/** The summaries of a job as HTML, unsafe as the worker made it: [{"step","html"}]. */
+json_t *runs_summaries_html(Store *store, int64_t job, GError **error);
 /** Keeps a report of an ML step; returns its digest in out (hex, the caller's). */
 bool runs_report(Store *store, int64_t job, const json_t *report, char **out_digest, GError **error);
 /** An artifact of a run: {"name","digest","bytes","files"}. */

@@ -229,6 +229,11 @@ json_t *runs_job(Store *store, int64_t id, GError **error)
 	return g_steal_pointer(&job);
 }
 
+json_t *runs_summaries_html(Store *store, int64_t job, GError **error)
+{
+	return sql_array(store, QUERY_SUMMARY_HTML, VALUES(INT(job)), error);
+}
+
 json_t *runs_job_internal(Store *store, int64_t id, GError **error)
 {
 	g_autoptr(json_t) job = sql_one(store, QUERY_JOB_INTERNAL, VALUES(INT(id)), error,

@@ -299,8 +299,16 @@ static void a_job_in_full_has_all_that_it_said(Fixture *f, gconstpointer data)
 	assert_ok(runs_step(f->store, job, end, &error));
 	assert_fails(runs_step(f->store, job, again, &error), ASSAY_ERROR_USER);
 	assert_ok(runs_annotate(f->store, job, note, &error));
-	assert_ok(runs_summarise(f->store, job, 1, "# Old", &error));
-	assert_ok(runs_summarise(f->store, job, 1, "# New", &error));
+	g_autoptr(json_t) old_summary = test_json("{'step':1,'markdown':'# Old','html':'<h1>Old</h1>'}");
+	g_autoptr(json_t) new_summary = test_json("{'step':1,'part':0,'markdown':'# '}");
+	g_autoptr(json_t) more = test_json("{'step':1,'part':1,'markdown':'New'}");
+	g_autoptr(json_t) shown_as = test_json("{'step':1,'part':2,'markdown':'','html':'<h1>New</h1>'}");
+	assert_ok(runs_summarise(f->store, job, old_summary, &error));
+	assert_ok(runs_summarise(f->store, job, new_summary, &error));
+	assert_ok(runs_summarise(f->store, job, more, &error));
+	assert_ok(runs_summarise(f->store, job, shown_as, &error));
+	g_autoptr(json_t) made = runs_summaries_html(f->store, job, NULL);
+	g_assert_cmpstr(json_get_string(json_array_get(made, 0), "html", NULL), ==, "<h1>New</h1>");
 	assert_ok(runs_report(f->store, job, report, &digest, &error));
 	assert_ok(runs_set_outputs(f->store, job, outputs, &error));
 	assert_ok(runs_set_isolation(f->store, job, "sandbox", "reduced", missing, &error));
@@ -313,7 +321,8 @@ static void a_job_in_full_has_all_that_it_said(Fixture *f, gconstpointer data)
 	        "'steps':[{'number':1,'name':'Test','status':'failure','cause':'exit','exit_code':1,'message':null,"
 	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:02.000Z','log_offset':0,"
 	        "'cpu_us':1200,'memory_peak_bytes':null}],"
-	        "'annotations':[{'level':'error','message':'no','title':null,'file':'a.py','line':3,'step':1}],"
+	        "'annotations':[{'level':'error','message':'no','title':null,'file':'a.py','line':3,'end_line':null,"
+	        "'column':null,'code':null,'log_line':null,'step':1}],"
 	        "'summaries':[{'step':1,'markdown':'# New'}],"
 	        "'artifacts':[{'name':'model','digest':'d1','bytes':10,'files':1}]}");
 	const char *key;
