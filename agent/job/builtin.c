@@ -8,11 +8,11 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
-#include "agent/base/spawn.h"
 #include "agent/job/actions.h"
 #include "agent/job/artifacts.h"
 #include "agent/job/cache.h"
 #include "agent/job/checkout.h"
+#include "agent/job/setup.h"
 
 static bool is_true(const json_t *with, const char *name)
 {
@@ -182,161 +182,14 @@ static bool run_cache(Job *job, const json_t *with, GError **error)
 	return true;
 }
 
-/* Runs `program --version`-like on this machine and gives its first word that looks like a version. */
-static char *version_of(const char *program, const char *const *argv)
-{
-	g_autoptr(GBytes) bytes = NULL;
-	SpawnEnd end = {0};
-	(void)program;
-	if (!spawn_collect(argv, 4096, &bytes, &end, NULL) || end.exit_code != 0)
-		return NULL;
-	gsize len = 0;
-	const char *raw = g_bytes_get_data(bytes, &len);
-	g_autofree char *text = g_strndup(raw ? raw : "", len);
-	const char *at = text;
-	while (*at && !g_ascii_isdigit(*at))
-		at++;
-	return g_strndup(at, strspn(at, "0123456789."));
-}
-
-/* Does "3.11.2" fulfil "3.11", "3.x", ">=3.9", "^20", "lts", "latest"? */
-static bool version_fits(const char *have, const char *want)
-{
-	while (*want == 'v' || *want == '^' || *want == '~' || *want == '=' || g_ascii_isspace(*want))
-		want++;
-	if (g_str_has_prefix(want, "lts") || strcmp(want, "latest") == 0 || strcmp(want, "node") == 0 || strcmp(want, "*") == 0 ||
-	        strcmp(want, "x") == 0)
-		return true;
-	bool at_least = want[0] == '>';
-	if (at_least)
-		want += 1 + (want[1] == '=');
-	while (g_ascii_isspace(*want))
-		want++;
-	g_auto(GStrv) wanted = g_strsplit(want, ".", -1);
-	g_auto(GStrv) there = g_strsplit(have, ".", -1);
-	for (size_t i = 0; wanted[i]; i++) {
-		if (strcmp(wanted[i], "x") == 0 || strcmp(wanted[i], "*") == 0)
-			return true;
-		if (!there[i])
-			return false;
-		guint64 a = g_ascii_strtoull(there[i], NULL, 10);
-		guint64 b = g_ascii_strtoull(wanted[i], NULL, 10);
-		if (a != b)
-			return at_least && a > b;
-	}
-	return true;
-}
-
-/* Finds the program in the system's folders, which sandboxes see, and compares its version with the wish. */
-static bool setup(Job *job, const char *action, const char *what, const char *const *programs, const char *want,
-        GError **error)
-{
-	static const char *const folders[] = {"/usr/local/bin", "/usr/bin"};
-	g_autoptr(GString) seen = g_string_new(NULL);
-	for (size_t folder = 0; folder < G_N_ELEMENTS(folders); folder++) {
-		for (const char *const *program = programs; *program; program++) {
-			g_autofree char *path = g_build_filename(folders[folder], *program, NULL);
-			if (!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
-				continue;
-			const char *const argv[] = {path, "--version", NULL};
-			g_autofree char *have = version_of(path, argv);
-			if (!have || !have[0])
-				continue;
-			if (!want || !want[0] || version_fits(have, want)) {
-				g_autofree char *output = g_strconcat(what, "-version", NULL);
-				g_autofree char *output_path = g_strconcat(what, "-path", NULL);
-				json_set_string(job->step_outputs, output, have);
-				json_set_string(job->step_outputs, output_path, path);
-				joblog_sayf(job->log, "", "%s %s: %s", what, have, path);
-				return true;
-			}
-			g_string_append_printf(seen, "%s%s", seen->len ? ", " : "", have);
-		}
-	}
-	return fail(error, ASSAY_ERROR_USER, "%s: this machine has no %s %s (it has %s); install it, or ask for what is there",
-	        action, what, want ? want : "", seen->len ? seen->str : "none");
-}
-
-/* A wish may be in a file instead: .python-version, .node-version. */
-static char *read_wish(Job *job, const json_t *with, const char *input, const char *file_input, GError **error)
-{
-	if (given(with, input) || !given(with, file_input))
-		return g_strdup(json_get_string(with, input, ""));
-	g_autofree char *path = below_workspace(job, given(with, file_input));
-	autofd int workspace = job_open_workspace(job, error);
-	g_autoptr(GBytes) bytes = workspace < 0 ? NULL : tree_read_file(workspace, path, 4096, error);
-	if (!bytes)
-		return NULL;
-	gsize len = 0;
-	const char *text = g_bytes_get_data(bytes, &len);
-	g_autofree char *all = g_strndup(text ? text : "", len);
-	return g_strstrip(g_strndup(all, strcspn(all, "\n")));
-}
-
-static const ActionInput python_inputs[] = {
-        {"python-version", NULL, false},
-        {"python-version-file", NULL, false},
-        {"architecture", NULL, true},
-        {"check-latest", NULL, true},
-        {"token", NULL, true},
-        {"cache", NULL, true},
-        {"cache-dependency-path", NULL, true},
-        {"update-environment", NULL, true},
-        {"allow-prereleases", NULL, true},
-        {NULL, NULL, false},
-};
-
-static bool run_python(Job *job, const json_t *with, GError **error)
-{
-	static const char *const programs[] = {"python3", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9",
-	        NULL};
-	g_autofree char *want = read_wish(job, with, "python-version", "python-version-file", error);
-	if (!want || !setup(job, "actions/setup-python", "python", programs, want, error))
-		return false;
-	/* The original leaves `python` behind; a folder with that name in front of PATH does the same. */
-	autofd int tool = tree_make_folder(job->work_fd, "_tool/python/bin", job->owner, error);
-	if (tool < 0)
-		return false;
-	const char *path = json_get_string(job->step_outputs, "python-path", "/usr/bin/python3");
-	static const char *const names[] = {"python", "python3"};
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		g_autofree char *script = g_strdup_printf("#!/bin/sh\nexec %s \"$@\"\n", path);
-		if (!tree_write_file(tool, names[i], script, strlen(script), 0755, job->owner, error))
-			return false;
-	}
-	g_ptr_array_add(job->paths, g_strconcat(job->place->work_inside, "/_tool/python/bin", NULL));
-	return true;
-}
-
-static const ActionInput node_inputs[] = {
-        {"node-version", NULL, false},
-        {"node-version-file", NULL, false},
-        {"architecture", NULL, true},
-        {"check-latest", NULL, true},
-        {"registry-url", NULL, true},
-        {"scope", NULL, true},
-        {"token", NULL, true},
-        {"cache", NULL, true},
-        {"cache-dependency-path", NULL, true},
-        {"always-auth", NULL, true},
-        {NULL, NULL, false},
-};
-
-static bool run_node(Job *job, const json_t *with, GError **error)
-{
-	static const char *const programs[] = {"node", "nodejs", NULL};
-	g_autofree char *want = read_wish(job, with, "node-version", "node-version-file", error);
-	return want && setup(job, "actions/setup-node", "node", programs, want, error);
-}
-
 const Action actions[] = {
         {"actions/cache", "folders kept between runs by key", cache_inputs, run_cache},
         {"actions/cache/restore", "the first half of actions/cache", cache_inputs, run_cache_restore},
         {"actions/cache/save", "the second half of actions/cache", cache_inputs, cache_save},
         {"actions/checkout", "the repository at the run's commit, from the agent's mirror", checkout_inputs, run_checkout},
         {"actions/download-artifact", "an artifact of the same run", download_inputs, run_download},
-        {"actions/setup-node", "a Node.js that this machine has", node_inputs, run_node},
-        {"actions/setup-python", "a Python that this machine has", python_inputs, run_python},
+        {"actions/setup-node", "a Node.js that this machine has", setup_node_inputs, setup_node},
+        {"actions/setup-python", "a Python that this machine has", setup_python_inputs, setup_python},
         {"actions/upload-artifact", "files of the workspace, kept with the run", upload_inputs, run_upload},
         {NULL, NULL, NULL, NULL},
 };
