@@ -170,8 +170,10 @@ static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, 
 		out->memory = g_strdup(folder);
 		out->events = g_build_filename(folder, "memory.events", NULL);
 	}
-	if (wanted(limits, CONTROLLER_PIDS) && has_word(available, "pids"))
+	if (wanted(limits, CONTROLLER_PIDS) && has_word(available, "pids")) {
 		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
+		out->refusals = g_build_filename(folder, "pids.events", NULL);
+	}
 	if (wanted(limits, CONTROLLER_CPU) && has_word(available, "cpu")) {
 		char text[48];
 		g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT " %d", (int64_t)(limits->cpus * CPU_PERIOD_US),
@@ -196,6 +198,7 @@ static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller control
 		break;
 	case CONTROLLER_PIDS:
 		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
+		out->refusals = g_build_filename(folder, "pids.events", NULL);
 		break;
 	case CONTROLLER_CPU:
 		out->has_cpus = write_number(folder, "cpu.cfs_period_us", CPU_PERIOD_US) &&
@@ -269,11 +272,11 @@ bool cgroup_join(const Cgroup *group)
 	return true;
 }
 
-static int64_t oom_count(const Cgroup *group)
+static int64_t count_of(const char *path, const char *word)
 {
-	g_autofree char *text = group->events ? read_text(group->events, VALUE_BYTES_MAX) : NULL;
-	const char *at = text ? strstr(text, "oom_kill ") : NULL;
-	return at ? g_ascii_strtoll(at + strlen("oom_kill "), NULL, 10) : 0;
+	g_autofree char *text = path ? read_text(path, VALUE_BYTES_MAX) : NULL;
+	const char *at = text ? strstr(text, word) : NULL;
+	return at ? g_ascii_strtoll(at + strlen(word), NULL, 10) : 0;
 }
 
 static int64_t memory_peak(const Cgroup *group)
@@ -290,12 +293,15 @@ static int64_t memory_peak(const Cgroup *group)
 	return -1;
 }
 
-void cgroup_judge(const Cgroup *group, int64_t *known, StepEnd *end)
+void cgroup_judge(const Cgroup *group, CgroupCounts *known, StepEnd *end)
 {
-	int64_t count = oom_count(group);
-	if (count > *known && (end->signal != 0 || end->exit_code != 0))
+	const CgroupCounts counts = {.oom = count_of(group->events, "oom_kill "), .refusals = count_of(group->refusals, "max ")};
+	bool failed = end->signal != 0 || end->exit_code != 0;
+	if (failed && counts.oom > known->oom)
 		end->cause = "oom";
-	*known = count;
+	else if (failed && counts.refusals > known->refusals)
+		end->cause = "limit";
+	*known = counts;
 	int64_t peak = memory_peak(group);
 	if (peak >= 0)
 		end->memory_peak_bytes = peak;
@@ -311,6 +317,7 @@ void cgroup_remove(Cgroup *group)
 	}
 	g_free(group->memory);
 	g_free(group->events);
+	g_free(group->refusals);
 	*group = (Cgroup){0};
 }
 

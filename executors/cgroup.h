@@ -23,21 +23,28 @@ typedef struct Cgroup {
 	int doors[CGROUP_FOLDERS_MAX];     /* writing "0" moves the writer in */
 	int folders_len;
 	char *memory; /* the folder of the memory controller, or NULL */
-	char *events; /* the file with the oom_kill count */
+	char *events;   /* the file with the oom_kill count */
+	char *refusals; /* the file that counts processes refused */
 	bool has_memory, has_processes, has_cpus;
 } Cgroup;
+
+/** What a group has counted. */
+typedef struct CgroupCounts {
+	int64_t oom;
+	int64_t refusals;
+} CgroupCounts;
 
 /** Makes groups for as many of the limits as this host lets us; what it got is in has_…. Never fails. */
 void cgroup_make(const CgroupLimits *limits, Cgroup *out);
 /** Moves the calling process in; async-signal-safe. */
 bool cgroup_join(const Cgroup *group);
 /**
- * Corrects a step's end by what the group knows: the most memory it used at once, and that it failed because the
- * kernel had to kill one of its processes for want of memory.
+ * Corrects a step's end by what the group knows: the most memory it used at once, and that it failed after the kernel
+ * had to kill one of its processes for want of memory, or refused it another process.
  *
- * @known   how many such kills have been accounted for; starts at 0
+ * @known   what has been accounted for; starts at 0
  */
-void cgroup_judge(const Cgroup *group, int64_t *known, StepEnd *end);
+void cgroup_judge(const Cgroup *group, CgroupCounts *known, StepEnd *end);
 /** Removes the groups; all of their processes must have ended. */
 void cgroup_remove(Cgroup *group);
 

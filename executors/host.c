@@ -18,7 +18,7 @@ typedef struct HostPlace {
 	Place place;
 	Supervisor init;
 	Cgroup group;
-	int64_t oom_count;
+	CgroupCounts counted;
 	Failure failure;
 } HostPlace;
 
@@ -97,7 +97,7 @@ static bool host_finish(Place *place, Child *child, StepEnd *out, GError **error
 	HostPlace *host = (HostPlace *)place;
 	if (!supervisor_finish(&host->init, child, out, error))
 		return false;
-	cgroup_judge(&host->group, &host->oom_count, out);
+	cgroup_judge(&host->group, &host->counted, out);
 	return true;
 }
 

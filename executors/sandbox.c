@@ -33,6 +33,7 @@
 #include "executors/supervisor.h"
 
 #define LANDLOCK_ABI_SCOPE 6
+#define RATHER_THE_GROUP 64 /* processes more than the group allows */
 
 extern const Executor executor_sandbox;
 
@@ -40,7 +41,7 @@ typedef struct SandboxPlace {
 	Place place;
 	Supervisor init;
 	Cgroup group;
-	int64_t oom_count;
+	CgroupCounts counted;
 	Mounts mounts;
 	int network_fd;         /* one that was made beforehand; -1: none */
 	bool network_is_silent; /* no interface of it is up, so it can be used again */
@@ -170,7 +171,8 @@ static void set_limits(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *
 {
 	const Cgroup *group = &sandbox->group;
 	setup->file_bytes = (uint64_t)MAX(spec->file_bytes, 0);
-	setup->processes = (uint64_t)MAX(spec->processes, 0);
+	/* The group counts what it refuses, so it refuses first. */
+	setup->processes = (uint64_t)MAX(spec->processes, 0) + (group->has_processes ? RATHER_THE_GROUP : 0);
 	if (spec->memory_bytes > 0 && !group->has_memory) {
 		setup->data_bytes = (uint64_t)spec->memory_bytes;
 		place_lacks(&sandbox->place, "Memory is limited for each process, not for the job: no cgroup memory "
@@ -313,7 +315,7 @@ static bool sandbox_finish(Place *place, Child *child, StepEnd *out, GError **er
 	SandboxPlace *sandbox = (SandboxPlace *)place;
 	if (!supervisor_finish(&sandbox->init, child, out, error))
 		return false;
-	cgroup_judge(&sandbox->group, &sandbox->oom_count, out);
+	cgroup_judge(&sandbox->group, &sandbox->counted, out);
 	return true;
 }
 
