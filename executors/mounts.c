@@ -31,9 +31,9 @@ static const struct {
 	unsigned minor;
 } nodes[] = {{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}};
 /* Of /proc, what is not of the place: first for everyone, then what only the host's root may open or write at all. */
-static const char *const hidden[] = {"keys", "key-users", "kallsyms"};
+static const char *const hidden[] = {"keys", "key-users", "kallsyms", "config.gz"};
 static const char *const hidden_from_root[] = {"kcore", "kmsg", "kpagecount", "kpageflags", "kpagecgroup",
-	"sysrq-trigger", "timer_list", "sched_debug", "latency_stats"};
+	"sysrq-trigger", "timer_list", "sched_debug", "latency_stats", "slabinfo", "vmallocinfo", "pagetypeinfo"};
 static const char *const sealed[] = {"sys"};
 static const char *const sealed_from_root[] = {"irq", "bus", "fs", "scsi", "acpi"};
 
