@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""F1 to F20: files, mounts, descriptors, devices."""
+import contextlib
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import time
+
+from lib import Agent, Attempt, NotHere, PATH, SLOW, digest, sleep_until
+
+GONE = "ENOENT EACCES"
+SHUT = "EROFS EACCES EPERM"
+DEVICES = "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"
+
+
+def F1(t):
+    """reading the agent's state, tokens, other jobs' workspaces, /root, keys, /etc/shadow"""
+    state = t.rig.sensitive
+    other = t.base / "other-job/work"
+    other.mkdir(parents=True)
+    (other / "model").write_text("another job's\n")
+    t.refused(Attempt(f"read={state}/token", GONE), Attempt(f"read={other}/model", GONE), Attempt("read=/etc/shadow", GONE),
+              Attempt("list=/root", GONE), Attempt(f"list={state}", GONE), Attempt("list=/home", "ok", control=None),
+              Attempt("list=/var/lib", GONE), Attempt("list=/etc/ssl/private", GONE, absent="ENOENT"))
+    # a real agent: its database, its key, the folder of the job itself and of others
+    agent = Agent(t)
+    names = ["assay.db", "key"]
+    for name in names:
+        t.need((agent.data / name).exists(), f"the agent has no {name}")
+    t.refused(*(Attempt(f"read={agent.data}/{name}", GONE) for name in names), Attempt(f"list={agent.data}/jobs", GONE),
+              Attempt(f"list={agent.data}", GONE))
+
+
+def F2(t):
+    """writing /usr, /etc and /, mounting over them, remounting"""
+    places = ["/usr/local/bin/assay-abuse", "/usr/assay-abuse", "/etc/assay-abuse", "/assay-abuse"]
+    t.refused(*(Attempt(f"create={p}", SHUT) for p in places), Attempt("write=/etc/passwd", SHUT),
+              Attempt("write=/usr/bin/env", SHUT, absent="ETXTBSY"),
+              *(Attempt(f"remount={p}", "EPERM", control="cage", outside="remount=/tmp") for p in ("/usr", "/etc", "/")),
+              Attempt("mount_bind=/usr", "EPERM", control="cage"), Attempt("mount_tmpfs=/usr", "EPERM", control="cage"),
+              Attempt("mount_setattr=/usr", "EPERM", control="cage", outside="mount_setattr=/tmp"))
+    t.refused_without_filter(*(Attempt(f"create={p}", SHUT) for p in places), Attempt("mount_bind=/usr", "EPERM", control="cage"),
+                             *(Attempt(f"remount={p}", "EPERM", control="cage", outside="remount=/tmp") for p in ("/usr", "/")))
+
+
+def F3(t):
+    """unmounting what covers, with and without the filter of system calls"""
+    inside = ["/proc", "/tmp", "/home/runner/work", "/home/runner", "/usr", "/dev/shm", "/proc/sys", "/proc/keys", "/"]
+    attempts = [Attempt(f"umount={p}", "EPERM", control="cage", outside="umount=/tmp") for p in inside]
+    attempts.append(Attempt("fsopen", "EPERM", control="cage"))
+    attempts.append(Attempt("open_tree=/usr", "EPERM", control="cage"))
+    t.refused(*attempts)
+    t.refused_without_filter(*attempts)
+
+
+def F4(t):
+    """descriptors that were left open, a working directory behind one (CVE-2024-21626)"""
+    t.refused(Attempt("extra_descriptors", "ENOENT", control=None), Attempt("unreachable_folder", "ENOENT", control=None),
+              Attempt("folder_by_descriptor", GONE, control=None), Attempt("list=/proc/1/fd", "EACCES EPERM", outside="list=/proc/self/fd"))
+    with open("/dev/null", "rb") as extra:
+        got = subprocess.run([t.rig.attempts, "extra_descriptors"], capture_output=True, text=True, check=False,
+                             pass_fds=[extra.fileno()])
+        t.check("\tok\t" in got.stdout, "control: a descriptor that is left is seen", got.stdout)
+    for folder in ("/proc/self/fd/7", "/proc/1/cwd", "/proc/self/cwd", "/dev/fd/3"):
+        run = t.run(f"on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - run: pwd\n        working-directory: {folder}\n")
+        t.check(run.status == "failure" and folder in run.message, f"working-directory {folder} is refused by name", str(run))
+
+
+def F5(t):
+    """writing the program of PID 1 or of the agent (CVE-2019-5736)"""
+    helper = subprocess.Popen(["sleep", "60"])  # what the control reaches for
+    t.closing.append(lambda: (helper.kill(), helper.wait()))
+    agent = Agent(t)
+    t.refused(Attempt("reopen_program=1", "EACCES EPERM ENOENT", outside=f"reopen_program={helper.pid}"),
+              Attempt("write=/proc/1/exe", "EACCES EPERM", outside=f"write={t.rig.sensitive}/token"),
+              Attempt("read=/proc/1/exe", "EACCES EPERM", outside=f"read=/proc/{helper.pid}/exe"),
+              Attempt(f"read=/proc/{agent.process.pid}/exe", "ENOENT"),
+              Attempt("self_program", "ETXTBSY", control=None))
+    # PATH's programs of the host, through the mounts of the place
+    t.refused(Attempt("write=/usr/bin/env", SHUT + " ETXTBSY", control=None))
+    for path, before in t.rig.digests.items():
+        t.check(digest(path) == before, f"{pathlib.Path(path).name} is as it was")
+
+
+def F6(t):
+    """leaving by chroot, pivot_root or file handles (Shocker)"""
+    attempts = [Attempt("chroot", "EPERM", control="cage"), Attempt("chroot_escape=/etc/shadow", "EPERM", control="cage"),
+                Attempt("pivot_root", "EPERM", control="cage", absent="EINVAL")]
+    t.refused(*attempts, Attempt("name_to_handle", "EPERM ENOSYS"), Attempt("open_by_handle=/usr", "EPERM ENOSYS"))
+    t.refused_without_filter(*attempts, Attempt("open_by_handle=/usr", "EPERM"))
+
+
+def F7(t):
+    """mounts that appear across the wall, either way"""
+    if not t.rig.is_root:
+        raise NotHere("making the host's side of it needs root")
+    # A host of its own: a mount namespace whose mounts are shared, as systemd makes them.
+    shared = t.base / "shared"
+    shared.mkdir()
+    who = [] if t.uid == 0 else ["setpriv", f"--reuid={t.uid}", f"--regid={t.uid}", "--clear-groups"]
+    script = """
+set -e
+mount -t tmpfs none /usr/local/share
+mkdir /usr/local/share/late
+"$@" -c 'echo ready; while [ ! -e go ]; do sleep 0.05; done; ls /usr/local/share/late | wc -l' >"$OUT" &
+for i in $(seq 400); do grep -q ready "$OUT" && break; sleep 0.05; done
+mount -t tmpfs late /usr/local/share/late
+touch /usr/local/share/late/appeared
+touch "$(ls -d "$TMPDIR"/assay-exec-*/work)/go"
+wait
+# the control: a namespace that follows sees it
+unshare --mount --propagation slave sh -c 'mkdir -p /usr/local/share/c; echo r >"$OUT.c"; while [ ! -e "$OUT.go" ]; do sleep 0.05; done; ls /usr/local/share/c | wc -l >>"$OUT.c"' &
+while [ ! -s "$OUT.c" ]; do sleep 0.05; done
+mount -t tmpfs late /usr/local/share/c; touch /usr/local/share/c/appeared; touch "$OUT.go"
+wait
+"""
+    out = t.base / "f7"
+    command = ["unshare", "--mount", "--propagation", "shared", "bash", "-c", script, "bash", *who, str(t.rig.assay), "exec",
+               "--executor", t.executor, "--", "/bin/sh"]
+    got = subprocess.run(command, env=t.environment(OUT=str(out)), capture_output=True, text=True, timeout=60 * SLOW,
+                         check=False)
+    t.check(got.returncode == 0, "the two sides", got.stderr)
+    t.check(out.read_text().split() == ["ready", "0"], "a host's mount does not appear inside", out.read_text() + got.stderr)
+    t.check(pathlib.Path(f"{out}.c").read_text().split() == ["r", "1"], "control: it does in a namespace that follows")
+    before = pathlib.Path("/proc/self/mountinfo").read_text()
+    t.refused_without_filter(Attempt("mount_tmpfs=/tmp", "EPERM", control="cage"))
+    t.shell("mount -t tmpfs none /tmp; true")
+    t.check(pathlib.Path("/proc/self/mountinfo").read_text() == before, "the host's mounts are as they were")
+
+
+def F8(t):
+    """a mount's target that is swapped for a link while the place is made (CVE-2021-30465)"""
+    tries = 1000
+    outside = t.base / "outside"
+    outside.mkdir()
+    source = t.base / "source"
+    source.mkdir()
+    (source / "mark").write_text("mounted\n")
+    for path in (outside, source):
+        t.give_all(path)
+    command = [t.rig.unfiltered, "--race", t.steps_uid(), t.temporary, source, outside, tries]
+    got = t.call(command, timeout=240)
+    t.check(got.returncode == 0, f"{tries} tries: within or refused", got.stdout + got.stderr)
+    t.passed.append(got.stdout.strip())
+    t.check(not list(outside.iterdir()), "nothing was made where the link led", str(list(outside.iterdir())))
+    # the control: somebody who follows the link does get out
+    t.check(re.search(r"control: [1-9]\d* of", got.stdout), "control: a path that is followed leads out", got.stdout)
+
+
+def F9(t):
+    """covers of /proc, looked at after mounting"""
+    # those that any user reads, and those that root reads
+    t.refused(*(Attempt(f"uncovered=/proc/{name}", "ENOENT ENODATA EACCES EPERM", absent="ENOENT ENODATA") for name in
+                ("keys", "key-users", "kallsyms", "kcore", "kmsg", "timer_list", "sched_debug", "latency_stats", "kpageflags")),
+              Attempt("uncovered=/proc/config.gz", "ENOENT ENODATA EACCES", absent="ENOENT"),
+              Attempt("writable_mount=/proc/sys", "EROFS"), Attempt("create=/dev/abuse", SHUT),
+              Attempt("write=/proc/self/oom_score", "EACCES", control=None),
+              Attempt("mount_type=proc", "EPERM", control="cage"))
+    t.refused_without_filter(Attempt("mount_type=proc", "EPERM", control="cage"))
+
+
+def F10(t):
+    """set-user-ID programs and programs with capabilities"""
+    t.refused(Attempt("mounts_without_nosuid", "ENOENT"))
+    if not t.rig.is_root:
+        t.not_here("making a root's set-user-ID program needs root")
+        return
+    process = t.popen(t.exec_command("while [ ! -e go ]; do sleep 0.02; done; ./setuid-copy euid; id -u; id -g"))
+    work = t.exec_folder()
+    copy = work / "setuid-copy"
+    shutil.copy(t.rig.attempts, copy)
+    os.chown(copy, 0, 0)
+    copy.chmod(0o6755)
+    control = subprocess.run([copy, "euid"], user=ORDINARY_UID, group=ORDINARY_UID, extra_groups=[], capture_output=True,
+                             text=True, check=False) if reachable(copy) else None
+    if control is None:  # the work folder is shut to strangers: the same file where it is not
+        elsewhere = t.base / "setuid-copy"
+        t.base.chmod(0o755)
+        shutil.copy(t.rig.attempts, elsewhere)
+        elsewhere.chmod(0o6755)
+        os.chown(elsewhere, 0, 0)
+        elsewhere.chmod(0o6755)
+        control = subprocess.run([elsewhere, "euid"], user=ORDINARY_UID, group=ORDINARY_UID, extra_groups=[],
+                                 capture_output=True, text=True, check=False)
+        elsewhere.unlink()
+    t.check(control.stdout == "0 0\n", "control: outside it becomes root", control.stdout + control.stderr)
+    (work / "go").touch()
+    out = process.communicate(timeout=30 * SLOW)[0].decode()
+    t.check(out == "1001 1001\n1001\n1001\n", "inside it stays who it was", out)
+    run = t.run("on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - run: cp /bin/true p && chmod 6755 p && test -u p\n"
+                "      - uses: actions/upload-artifact@v4\n        with: {name: p, path: p}\n"
+                "  b:\n    runs-on: any\n    needs: a\n    steps:\n      - uses: actions/download-artifact@v4\n"
+                "        with: {name: p}\n      - run: stat -c mode=%a p; test ! -u p -a ! -g p\n")
+    t.check(run.status == "success", "the bits do not pass through an artifact", str(run))
+
+
+ORDINARY_UID = 54322
+
+
+def reachable(path):
+    return all(os.stat(p).st_mode & stat.S_IXOTH for p in path.parents)
+
+
+def F11(t):
+    """making device nodes, and using one that came along"""
+    t.refused(Attempt("mknod_char=node", "EPERM", outside=f"mknod_char={t.base}/c"),
+              Attempt("mknod_block=node", "EPERM", outside=f"mknod_block={t.base}/b"),
+              Attempt("mknod_char=/tmp/node", "EPERM", outside=f"mknod_char={t.base}/c"))
+    if not t.rig.is_root:
+        t.not_here("making a node needs root")
+        return
+    process = t.popen(t.exec_command("while [ ! -e go ]; do sleep 0.02; done; head -c 1 node | wc -c"))
+    work = t.exec_folder()
+    os.mknod(work / "node", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    os.chmod(work / "node", 0o666)
+    with open(work / "node", "rb") as node:
+        t.check(node.read(1) == b"\0", "control: outside the node is a device")
+    (work / "go").touch()
+    out, err = process.communicate(timeout=30 * SLOW)
+    t.check(out == b"0\n" and b"ermission denied" in err, "inside it cannot be opened", f"{out} {err}")
+
+
+def F12(t):
+    """what /dev holds"""
+    rows = t.inside(["list=/dev"])
+    t.check(rows["list=/dev"][1].split() == DEVICES.split(), "exactly the list", rows["list=/dev"][1])
+    t.refused(*(Attempt(f"open=/dev/{name}", GONE, absent="ENOENT ENXIO EPERM") for name in
+                ("kmsg", "mem", "kvm", "fuse", "loop-control", "net/tun", "vda", "sda", "input/event0", "ptp0", "vsock")),
+              Attempt("list=/dev/net", GONE, absent="ENOENT"), Attempt("list=/dev/mapper", GONE, absent="ENOENT"))
+
+
+def F13(t):
+    """writing the kernel's switches below /proc"""
+    names = ["sys/kernel/core_pattern", "sysrq-trigger", "sys/vm/drop_caches", "sys/vm/overcommit_memory",
+             "sys/net/core/somaxconn", "sys/net/ipv4/ip_forward", "irq/default_smp_affinity", "sys/kernel/modprobe",
+             "sys/fs/file-max"]
+    t.refused(*(Attempt(f"write=/proc/{name}", SHUT + " ENOENT", absent="ENOENT") for name in names))
+
+
+def F14(t):
+    """a crash, where the host pipes cores to a handler"""
+    t.refused(Attempt("crash", ["signal 11"], control=None))
+    run = t.shell("ulimit -c unlimited 2>/dev/null; ulimit -c; cd /tmp; sh -c 'kill -SEGV $$'; ls /tmp/core* 2>/dev/null")
+    t.check(run.stdout == "0\n", "no core file, and no way to allow one", run.stdout)
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern")
+    if not t.rig.guest:
+        t.not_here("core_pattern is the whole machine's, which is not ours: the guest's case")
+        return
+    mark = pathlib.Path("/run/assay-core-handler")
+    handler = pathlib.Path("/usr/local/bin/core-handler")
+    handler.write_text(f"#!/bin/sh\ncat >/dev/null\necho \"$1\" >>{mark}\n")
+    handler.chmod(0o755)
+    old = pattern.read_text()
+    try:
+        pattern.write_text(f"|{handler} %P")
+        subprocess.run(["bash", "-c", "ulimit -c unlimited; cd /tmp; sh -c 'kill -SEGV $$'; true"], check=True)
+        t.check(sleep_until(mark.exists, 20), "control: the handler runs for a crash outside")
+        before = mark.read_text()
+        t.shell("sh -c 'kill -SEGV $$'; sh -c 'kill -ABRT $$'; true")
+        time.sleep(1)
+        t.check(mark.read_text() == before, "no handler runs for a crash inside")
+    finally:
+        pattern.write_text(old)
+        mark.unlink(missing_ok=True)
+
+
+def F15(t):
+    """writing /sys, mounting control groups, release_agent"""
+    t.refused(Attempt("list=/sys/fs/cgroup", GONE), Attempt("create=/sys/abuse", SHUT + " ENOENT", control=None),
+              Attempt("mount_type=cgroup2", "EPERM", control="cage"), Attempt("mount_type=sysfs", "EPERM", control="cage"),
+              Attempt("mount_cgroup_v1", "EPERM", control="cage", absent="EBUSY EINVAL"),
+              Attempt("cgroup_by_new_user=cgroup2", "EPERM"),
+              Attempt("write=/sys/devices/system/cpu/cpu1/online", SHUT + " ENOENT", absent="ENOENT EACCES"),
+              Attempt("list=/sys/kernel", GONE), Attempt("list=/sys/class", GONE))
+    t.refused_without_filter(Attempt("mount_type=cgroup2", "EPERM", control="cage"),
+                             Attempt("mount_cgroup_v1", "EPERM", control="cage", absent="EBUSY EINVAL"),
+                             Attempt("mount_type=sysfs", "EPERM", control="cage"))
+
+
+def F16(t):
+    """environment, root, memory and maps of the host's processes; what the kernel tells"""
+    helper = subprocess.Popen(["sleep", "60"], env={"CANARY": "secret", "PATH": PATH})
+    t.closing.append(lambda: (helper.kill(), helper.wait()))
+    time.sleep(0.1)
+    t.refused(*(Attempt(f"read=/proc/{helper.pid}/{name}", "ENOENT", absent="EIO" if name == "mem" else "") for name in
+                ("environ", "maps", "mem", "cmdline", "status")), Attempt(f"list=/proc/{helper.pid}/root", "ENOENT"),
+              *(Attempt(f"read=/proc/1/{name}", "EACCES EPERM", outside=f"read=/proc/{helper.pid}/{name}",
+                        absent="EIO" if name == "mem" else "") for name in ("environ", "maps", "mem")),
+              *(Attempt(f"list=/proc/1/{name}", "EACCES EPERM", outside=f"list=/proc/{helper.pid}/{name}") for name in
+                ("root", "cwd", "fd")),
+              *(Attempt(f"uncovered=/proc/{name}", "ENOENT ENODATA EACCES EPERM", absent="ENOENT ENODATA") for name in
+                ("kcore", "keys", "timer_list", "kallsyms", "config.gz", "slabinfo", "vmallocinfo", "kpagecount")))
+    got = t.shell("ls -d /proc/[0-9]* | wc -l")
+    t.check(int(got.stdout or 99) < 8, "only its own processes are listed", got.stdout)
+
+
+def F17(t):
+    """writing through what a cache or a data version brought"""
+    step = "      - uses: actions/cache@v4\n        with: {path: kept, key: k}\n"
+    head = "on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n"
+    data = t.base / "shared-data"
+    first = t.run(head + step + "      - run: mkdir kept; for i in 1 2 3; do seq 20000 >kept/f$i; done; sha256sum kept/*\n", data=data)
+    t.need(first.status == "success" and "Cache saved" in first.text, f"the cache is saved: {first}")
+    wanted = [line for line in first.lines if re.fullmatch(r"[0-9a-f]{64}  kept/.*", line)]
+    hostile = t.run(head + step + "      - run: |\n          sha256sum kept/*; ln kept/f1 h; echo evil >h; echo evil >>kept/f2; "
+                    "chmod 777 kept/f3; dd if=/dev/zero of=kept/f3 bs=1 count=9 conv=notrunc; rm -rf kept/f2\n", data=data)
+    t.check(hostile.status == "success", "the job that writes runs", str(hostile))
+    last = t.run(head + step + "      - run: sha256sum kept/*\n", data=data)
+    got = [line for line in last.lines if re.fullmatch(r"[0-9a-f]{64}  kept/.*", line)]
+    t.check(got == wanted and len(wanted) == 3, "what was kept is what it was", f"{got} {last}")
+    in_hostile = [line for line in hostile.lines if re.fullmatch(r"[0-9a-f]{64}  kept/.*", line)]
+    t.check(in_hostile == wanted, "control: the hostile job had it", str(hostile))
+    t.refused(Attempt("hardlink", "EXDEV EPERM EROFS", control=None))
+
+
+def F18(t):
+    """links that lead out, taken along by artifacts, caches, logs, environment files, working-directory"""
+    canary = t.base / "canary"
+    canary.write_text("do-not-take-me\n")
+    t.give(canary)
+    folder = t.base / "canary-folder"
+    folder.mkdir()
+    (folder / "file").write_text("do-not-take-me\n")
+    t.give_all(folder)
+    head = "on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n"
+    data = t.base / "data18"
+    for what, line in (("a file", f"ln -s {canary} leak"), ("a folder", f"ln -s {folder} leak"),
+                       ("a folder within", f"mkdir leak; ln -s {folder} leak/in; ln -s {canary} leak/f")):
+        run = t.run(head + f"      - run: {line}\n      - uses: actions/upload-artifact@v4\n        with: {{name: l, path: leak}}\n"
+                    "  b:\n    runs-on: any\n    needs: a\n    steps:\n      - uses: actions/download-artifact@v4\n        with: {name: l}\n"
+                    "      - run: find . -type f -exec cat {} +; ls -lR\n", data=data)
+        t.check("do-not-take-me" not in run.text, f"an artifact through {what} holds nothing of the host", str(run))
+        t.check(not holds(data, b"do-not-take-me"), f"nothing of it is stored ({what})")
+    run = t.run(head + f"      - run: ln -s {canary} leak; ln -s {folder} leakdir\n      - uses: actions/cache/save@v4\n"
+                "        with: {path: 'leak\n\n          leakdir', key: k}\n", data=data)
+    t.check(not holds(data, b"do-not-take-me"), "nor through a cache", str(run))
+    for name in ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STEP_SUMMARY", "GITHUB_PATH", "GITHUB_STATE"):
+        run = t.run(head + f"      - id: x\n        run: rm -f \"${name}\" && ln -s {canary} \"${name}\"\n      - run: env\n"
+                    "        if: always()\n", data=data)
+        t.check("do-not-take-me" not in run.text and not holds(data, b"do-not-take-me"), f"{name} as a link is not followed", str(run))
+    run = t.run(head + f"      - run: ln -s {folder} out\n      - run: cat file\n        working-directory: out\n", data=data)
+    t.check(run.status == "failure" and "do-not-take-me" not in run.text, "working-directory through it leads nowhere", str(run))
+    run = t.run(head + f"      - run: ln -s {canary} h\n      - run: echo \"got ${{{{ hashFiles('h') }}}}\"\n", data=data)
+    t.check(hashlib_of(canary) not in run.text, "hashFiles does not follow it", str(run))
+    # and the folders that the agent makes in the workspace
+    run = t.run(head + f"      - run: cd ..; rm -rf ../../work/_temp; ln -s {folder} ../_temp; mkdir -p ../_temp/x || true\n"
+                "      - run: echo still\n      - uses: actions/download-artifact@v4\n        continue-on-error: true\n", data=data)
+    t.check(sorted(os.listdir(folder)) == ["file"], "nothing was made where it leads", str(run))
+    # the control: a job's own file does come along
+    run = t.run(head + "      - run: echo take-me >real\n      - uses: actions/upload-artifact@v4\n        with: {name: r, path: real}\n"
+                "  b:\n    runs-on: any\n    needs: a\n    steps:\n      - uses: actions/download-artifact@v4\n        with: {name: r}\n"
+                "      - run: cat real\n", data=data)
+    t.check("take-me" in run.text, "control: an own file is taken", str(run))
+
+
+def hashlib_of(path):
+    return hashlib.sha256(hashlib.sha256(path.read_bytes()).digest()).hexdigest()
+
+
+def holds(folder, needle):
+    """Is the needle in any file below, packed or not?"""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                if needle in pathlib.Path(root, name).read_bytes():
+                    return True
+    return False
+
+
+def F19(t):
+    """trees that do not want to be removed"""
+    script = r"""
+import os
+for i in range(40):
+    os.makedirs(f'shut/{i}/below'); open(f'shut/{i}/below/f', 'w').close()
+for i in range(40):
+    os.chmod(f'shut/{i}/below', 0); os.chmod(f'shut/{i}', 0)
+os.chmod('shut', 0)
+at = os.getcwd()
+for i in range(5000):
+    os.mkdir('d'); os.chdir('d')
+os.chdir(at)
+os.mkdir('names')
+for name in (b'a\nb', b'..x', b'...', b'\xff\xfe', b'-rf', b' ', b'*', b'\x1b[31m', b'x' * 255, 'é\u202e'.encode()):
+    open(b'names/' + name, 'w').close(); os.makedirs(b'names/d' + name[:250])
+os.mkdir('many')
+for i in range(MANY):
+    open(f'many/{i}', 'w').close()
+os.mkfifo('fifo'); os.symlink('/', 'root'); os.symlink('loop', 'loop')
+import socket; s = socket.socket(socket.AF_UNIX); s.bind('sock')
+os.chmod('.', 0o500)
+home = os.path.expanduser('~'); os.makedirs(home + '/h/i'); os.chmod(home + '/h/i', 0); os.chmod(home + '/h', 0)
+print('made')
+"""
+    many = int(os.environ.get("ASSAY_ABUSE_FILES", "20000"))
+    data = t.base / "data19"
+    lines = "".join(f"          {line}\n" for line in script.replace("MANY", str(many)).strip().splitlines())
+    began = time.monotonic()
+    run = t.run("on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - shell: python\n        run: |\n" + lines, data=data,
+                timeout=400)
+    took = time.monotonic() - began
+    t.check("made" in run.text and run.status == "success", "the job makes them", str(run))
+    left = [p for p in (data / "jobs").iterdir() if not p.name.startswith(".spare-")]
+    t.check(not left, "nothing of it is left", str(left))
+    for spare in (data / "jobs").glob(".spare-*"):
+        t.check(not list((spare / "work").glob("*")), "nor in a folder that is kept", str(spare))
+    t.check(took < (20 + many / 2000) * SLOW, f"in bounded time ({took:.1f} s, {many} files)")
+    # the control: the plain way does not remove such a tree
+    if t.uid != 0:
+        plain = t.base / "plain/shut"
+        plain.mkdir(parents=True)
+        (plain / "f").touch()
+        t.give_all(t.base / "plain")
+        plain.chmod(0)
+        got = t.call(["rm", "-rf", plain.parent])
+        t.check(got.returncode != 0, "control: rm -rf does not remove them")
+        plain.chmod(0o700)
+
+
+def F20(t):
+    """sockets by path: docker, dbus, systemd, the agent's own"""
+    agent = Agent(t)
+    path = t.base / "any.sock"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen(8)
+    t.closing.append(server.close)
+    t.refused(Attempt(f"unix={agent.socket}", "ENOENT EACCES"), Attempt(f"unix={path}", "ENOENT EACCES"),
+              *(Attempt(f"unix={p}", "ENOENT EACCES", absent="ENOENT ECONNREFUSED") for p in
+                ("/var/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/containerd/containerd.sock",
+                 "/run/assay/assay.sock")), network="none")
+    t.refused(Attempt(f"unix={agent.socket}", "ENOENT EACCES"), Attempt(f"unix={path}", "ENOENT EACCES"), network="full")
+    t.refused(Attempt("list=/run", "ok", control=None))
+
+
+CASES = [F1, F2, F3, F4, F5, F6, F7, F8, F9, F10, F11, F12, F13, F14, F15, F16, F17, F18, F19, F20]

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the abuse cases share: users, attempts inside and outside, jobs, an agent, the table.
+
+A case says what a job must not be able to do. Each attempt is made outside first, where it must work (the control),
+then inside. An attempt whose control meets one of its `absent` errnos cannot be shown on this kernel: that is NOT HERE,
+with the errno as its reason, and never an entry of a list.
+"""
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ORDINARY = 54321
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LACKING = {"ENOSYS", "EAFNOSUPPORT", "ENODEV", "ENOPKG", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EOPNOTSUPP"}
+SLOW = float(os.environ.get("ASSAY_ABUSE_SLOW", "1"))  # a factor for limits of time: the guest is slow
+
+
+class Failed(Exception):
+    pass
+
+
+class NotHere(Exception):
+    pass
+
+
+def sleep_until(what, seconds, step=0.02):
+    """Waits until what() is true; False when it does not become so."""
+    end = time.monotonic() + seconds * SLOW
+    while time.monotonic() < end:
+        got = what()
+        if got:
+            return got
+        time.sleep(step)
+    return what()
+
+
+def processes(marker):
+    """The numbers of this machine's processes whose command line holds the marker."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            with contextlib.suppress(OSError):
+                line = pathlib.Path("/proc", entry, "cmdline").read_bytes()
+                state = pathlib.Path("/proc", entry, "stat").read_text().rsplit(")", 1)[1].split()[0]
+                if marker.encode() in line and state not in "ZX":
+                    found.append(int(entry))
+    return found
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def rss_kib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+class Attempt:
+    """One line for `try`: what it must meet inside, and how it is shown to work outside."""
+
+    def __init__(self, text, met, outside=None, control="bare", absent=()):
+        self.text = text
+        self.met = set(met.split() if isinstance(met, str) else met)
+        self.outside = outside or text
+        self.control = control
+        self.absent = set(absent.split() if isinstance(absent, str) else absent) | LACKING
+
+
+class Rig:
+    """One run of the list: the programs where every user can reach them, and a folder for all that is made."""
+
+    def __init__(self, assay, worker, attempts, unfiltered, guest):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="assay-abuse."))
+        self.root.chmod(0o711)
+        programs = self.root / "bin"
+        programs.mkdir()
+        programs.chmod(0o755)
+        self.assay, self.worker = programs / "assay", programs / "assay-worker"
+        self.attempts, self.unfiltered = programs / "try", programs / "unfiltered"
+        for source, target in ((assay, self.assay), (worker, self.worker), (attempts, self.attempts),
+                               (unfiltered, self.unfiltered)):
+            shutil.copy(source, target)
+            target.chmod(0o755)
+        self.guest = guest
+        self.is_root = os.geteuid() == 0
+        self.controls = {}
+        self.digests = {str(p): digest(p) for p in programs.iterdir()}
+        self.sensitive = self.root / "state"  # stands for the agent's state and other jobs' workspaces
+        self.sensitive.mkdir()
+        self.sensitive.chmod(0o700)
+        (self.sensitive / "token").write_text("canary-token\n")
+        (self.sensitive / "token").chmod(0o600)
+
+    def close(self):
+        subprocess.run(["chmod", "-R", "u+rwX", str(self.root)], check=False, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def environment(self, **more):
+        keep = {k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "LSAN_"))}
+        return {"PATH": PATH, "LANG": "C.UTF-8", "ASSAY_WORKER": str(self.worker), "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "bob", "GIT_AUTHOR_EMAIL": "bob@example.org",
+                "GIT_COMMITTER_NAME": "bob", "GIT_COMMITTER_EMAIL": "bob@example.org", **keep, **more}
+
+    def outside(self, text, control):
+        """Makes an attempt outside, once: bare, or in a cage of namespaces where it can hurt nobody."""
+        key = (text, control)
+        if key not in self.controls:
+            command = [str(self.attempts), text]
+            if control == "cage":
+                user = [] if self.is_root else ["--user", "--map-root-user"]
+                command = ["unshare", *user, "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--mount-proc",
+                           "--propagation", "private", "sh", "-c",
+                           'exec 9<"$1"; mount -t tmpfs none /tmp; exec /proc/self/fd/9 "$2"', "sh", *command]
+            got = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOW, check=False,
+                                 cwd=self.root, env=self.environment(), stdin=subprocess.DEVNULL)
+            rows = parse(got.stdout)
+            self.controls[key] = rows.get(text, ("lost", got.stderr.strip()))
+        return self.controls[key]
+
+
+def parse(text):
+    rows = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) == 3:
+            rows[parts[0]] = (parts[1], parts[2])
+    return rows
+
+
+class Context:
+    """A case under way: one executor, one user."""
+
+    def __init__(self, rig, executor, user, base):
+        self.rig, self.executor, self.user = rig, executor, user
+        self.uid = 0 if user == "root" else (ORDINARY if rig.is_root else os.geteuid())
+        self.base = base
+        self.base.mkdir()
+        self.give(self.base)
+        self.temporary = self.base / "tmp"
+        self.temporary.mkdir()
+        self.give(self.temporary)
+        self.passed, self.lacking, self.failures = [], [], []
+        self.closing = []
+
+    # ---- what a case says ----
+
+    def check(self, good, what, detail=""):
+        if good:
+            self.passed.append(what)
+        else:
+            self.failures.append(f"{what}{': ' if detail else ''}{detail}")
+        return good
+
+    def need(self, good, what):
+        if not good:
+            raise Failed(what)
+
+    def not_here(self, why):
+        self.lacking.append(why)
+
+    # ---- who ----
+
+    def give(self, path):
+        if self.uid and self.rig.is_root:
+            os.chown(path, self.uid, self.uid)
+
+    def give_all(self, path):
+        if self.uid and self.rig.is_root:
+            subprocess.run(["chown", "-R", f"{self.uid}:{self.uid}", str(path)], check=True)
+
+    def as_user(self):
+        if self.uid == os.geteuid():
+            return {}
+        return {"user": self.uid, "group": self.uid, "extra_groups": []}
+
+    def steps_uid(self):
+        return 64001 if self.uid == 0 else self.uid
+
+    def environment(self, **more):
+        return self.rig.environment(TMPDIR=str(self.temporary), HOME=str(self.base), **more)
+
+    def popen(self, command, **more):
+        more.setdefault("stdin", subprocess.DEVNULL)
+        more.setdefault("stdout", subprocess.PIPE)
+        more.setdefault("stderr", subprocess.PIPE)
+        more.setdefault("env", self.environment())
+        process = subprocess.Popen([str(part) for part in command], cwd=self.base, **self.as_user(), **more)
+        self.closing.append(lambda: end_process(process))
+        return process
+
+    def call(self, command, timeout=120, **more):
+        given = more.pop("input", None)
+        process = self.popen(command, stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL, **more)
+        try:
+            out, err = process.communicate(given, timeout=timeout * SLOW)
+        except subprocess.TimeoutExpired as late:
+            process.kill()
+            process.communicate()
+            raise Failed(f"{' '.join(map(str, command))[:200]} does not end within {timeout * SLOW:.0f} s") from late
+        return subprocess.CompletedProcess(command, process.returncode, out.decode(errors="replace"),
+                                           err.decode(errors="replace"))
+
+    # ---- inside ----
+
+    def exec_command(self, script, *arguments, network="none"):
+        return [self.rig.assay, "exec", "--executor", self.executor, "--network", network, "--", "/bin/sh", "-c", script,
+                "sh", *arguments]
+
+    def inside(self, texts, network="none"):
+        """Makes attempts in one place, one after the other."""
+        command = self.exec_command('cat >try && chmod 755 try && exec ./try "$@"', *texts, network=network)
+        got = self.call(command, input=self.rig.attempts.read_bytes())
+        rows = parse(got.stdout)
+        for text in texts:
+            if text not in rows:
+                rows[text] = ("lost", f"exit {got.returncode} {got.stderr.strip()[-300:]}")
+        return rows
+
+    def shell(self, script, network="none", timeout=60):
+        return self.call(self.exec_command(script, network=network), timeout=timeout)
+
+    def unfiltered(self, texts):
+        """The same place without its filter of system calls: what the other walls hold alone."""
+        command = self.place_command('cat >try && chmod 755 try && exec ./try "$@"', *texts)
+        got = self.call(command, input=self.rig.attempts.read_bytes())
+        rows = parse(got.stdout)
+        for text in texts:
+            if text not in rows:
+                rows[text] = ("lost", f"exit {got.returncode} {got.stderr.strip()[-300:]}")
+        return rows
+
+    def place_command(self, script, *arguments):
+        return [self.rig.unfiltered, self.steps_uid(), self.temporary, "/bin/sh", "-c", script, "sh", *arguments]
+
+    def judge(self, attempts, rows, where=""):
+        for attempt in attempts:
+            outcome, detail = rows[attempt.text]
+            said = f"{attempt.text}{where}"
+            if outcome not in attempt.met:
+                self.check(False, said, f"met {outcome} {detail}, wanted {'|'.join(sorted(attempt.met))}")
+                continue
+            if attempt.control is None:
+                self.passed.append(said)
+                continue
+            control, why = self.rig.outside(attempt.outside, attempt.control)
+            if control == "ok":
+                self.passed.append(said)
+            elif control in attempt.absent:
+                self.not_here(f"{attempt.outside} meets {control} outside too")
+            else:
+                self.check(False, said, f"its control {attempt.outside} ({attempt.control}) met {control} {why}")
+
+    def refused(self, *attempts, network="none"):
+        self.judge(attempts, self.inside([a.text for a in attempts], network),
+                   "" if network == "none" else f" [{network}]")
+
+    def refused_without_filter(self, *attempts):
+        if self.executor != "sandbox":
+            return
+        self.judge(attempts, self.unfiltered([a.text for a in attempts]), " [no filter]")
+
+    def exec_folder(self):
+        """The work folder, on the host, of a command of `assay exec` that is under way."""
+        found = sleep_until(lambda: [p for p in self.temporary.glob("assay-exec-*/work") if p.is_dir()], 20)
+        self.need(found, "assay exec made no work folder")
+        return found[0]
+
+    # ---- jobs ----
+
+    def repo(self, workflow, files=None):
+        folder = self.base / f"repo{len(list(self.base.glob('repo*')))}/app"
+        (folder / ".assay/workflows").mkdir(parents=True)
+        (folder / ".assay/workflows/w.yml").write_text(workflow)
+        for name, text in (files or {}).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+            path.chmod(0o755)
+        self.give_all(folder.parent)
+        return folder
+
+    def config(self, text):
+        path = self.base / f"assay{len(list(self.base.glob('assay*.yml')))}.yml"
+        path.write_text(text)
+        path.chmod(0o644)
+        return path
+
+    def run_command(self, workflow, *arguments, files=None, config=None, data=None):
+        command = [self.rig.assay, "run", "--json", "--repo", self.repo(workflow, files), "--data",
+                   data or self.base / "data", "--executor", self.executor]
+        if config:
+            command += ["--config", self.config(config)]
+        return [*command, *arguments]
+
+    def run(self, workflow, *arguments, timeout=120, **more):
+        """`assay run`: the job's lines, and the run as JSON."""
+        got = self.call(self.run_command(workflow, *arguments, **more), timeout=timeout)
+        return Run(got)
+
+    def job(self, script, *arguments, before="", **more):
+        lines = "".join(f"          {line}\n" for line in script.splitlines())
+        return self.run(f"on: push\njobs:\n  a:\n    runs-on: any\n{before}    steps:\n      - run: |\n{lines}", *arguments,
+                        **more)
+
+    def close(self):
+        for each in reversed(self.closing):
+            each()
+        # what a case left for root to remove
+        subprocess.run(["chmod", "-R", "u+rwX", str(self.base)], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["rm", "-rf", str(self.base)], check=False, stderr=subprocess.DEVNULL)
+
+
+class Run:
+    def __init__(self, got):
+        self.code, self.err, self.lines, self.run = got.returncode, got.stderr, [], {}
+        for line in got.stdout.splitlines():
+            with contextlib.suppress(ValueError):
+                read = json.loads(line)
+                if "run" in read:
+                    self.run = read["run"]
+                elif "line" in read:
+                    self.lines.append(read["line"])
+        self.jobs = self.run.get("jobs", [])
+        self.status = self.run.get("status")
+        self.cause = self.jobs[0].get("cause") if self.jobs else None
+        self.message = (self.jobs[0].get("message") if self.jobs else None) or self.run.get("message") or ""
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+    def __str__(self):
+        return f"exit {self.code}, {self.status}, cause {self.cause}, {self.message!r}; {self.text[-300:]} {self.err[-300:]}"
+
+
+def end_process(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20 * SLOW)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
+class Agent:
+    """`assay serve` as the context's user, and one repo that it knows."""
+
+    def __init__(self, context, options=(), config=None, data=None):
+        self.context = context
+        self.data = data or context.base / "agent"
+        self.socket = context.base / "agent.sock"
+        self.options = [*options]
+        if config:
+            self.options += ["--config", context.config(config)]
+        self.process = None
+        self.url = None
+        self.start()
+
+    def start(self):
+        context = self.context
+        self.log = open(context.base / "agent.log", "ab")
+        self.process = context.popen([context.rig.assay, "serve", "--data", self.data, "--listen", "127.0.0.1:0", "--socket",
+                                      self.socket, *self.options], stderr=self.log)
+        line = "-"
+        while line and not line.startswith("ready "):
+            line = self.process.stdout.readline().decode()
+        context.need(line, f"the agent did not start: {(context.base / 'agent.log').read_text()[-500:]}")
+        self.url = line.split()[1]
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        self.process.wait()
+
+    def cli(self, *arguments, good=True, **more):
+        got = self.context.call([self.context.rig.assay, *arguments],
+                                env=self.context.environment(ASSAY_SOCKET=str(self.socket)), **more)
+        if good:
+            self.context.need(got.returncode == 0, f"assay {' '.join(map(str, arguments))}: {got.stderr}")
+        return got
+
+    def add_repo(self, name, workflow, files=None):
+        """A bare repo with one commit."""
+        context = self.context
+        folder = context.repo(workflow, files)
+        bare = context.base / f"{name.replace('/', '-')}.git"
+        environment = context.environment()
+        for command in (["git", "init", "-q", "-b", "main", folder], ["git", "-C", folder, "add", "-A"],
+                        ["git", "-C", folder, "commit", "-q", "-m", "first"], ["git", "clone", "-q", "--bare", folder, bare]):
+            got = context.call(command, env=environment)
+            context.need(got.returncode == 0, f"{command}: {got.stderr}")
+        self.cli("repo", "add", name, f"file://{bare}")
+        return bare
+
+    def dispatch(self, name, *arguments, workflow="w.yml"):
+        """Starts a workflow; the number of its run."""
+        got = self.cli("runs", "dispatch", name, workflow, "--ref", "main", "--json", *arguments)
+        delivery = json.loads(got.stdout)["delivery"]
+        found = sleep_until(lambda: json.loads(self.cli("runs", "list", "--delivery", delivery, "--json").stdout)["runs"], 60)
+        self.context.need(found, f"the dispatch of {name} started no run")
+        return found[0]["id"]
+
+    def show(self, run):
+        return json.loads(self.cli("runs", "show", str(run), "--json").stdout)
+
+    def wait(self, run, statuses=("success", "failure", "cancelled", "skipped"), seconds=60):
+        seen = {}
+
+        def arrived():
+            seen.update(self.show(run))
+            return seen["status"] in statuses
+        self.context.need(sleep_until(arrived, seconds, 0.1), f"run {run} is {seen.get('status')} after {seconds} s")
+        return seen
+
+    def run_log(self, run):
+        return self.cli("runs", "log", str(run), good=False).stdout
