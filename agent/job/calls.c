@@ -335,6 +335,8 @@ static json_t *describe(const File *file)
 	}
 	if (workflow->concurrency)
 		json_object_set(out, "concurrency", workflow->concurrency);
+	if (workflow->permissions)
+		json_object_set(out, "permissions", workflow->permissions);
 	return out;
 }
 

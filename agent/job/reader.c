@@ -237,21 +237,30 @@ static void mark_reachable(const YamlNode *jobs, bool *reachable)
 	}
 }
 
+static bool has_start(const YamlNode *jobs)
+{
+	YamlNode *const *needs = NULL;
+	for (size_t i = 1; i < jobs->items_len; i += 2)
+		if (needs_of(jobs->items[i], &needs) == 0)
+			return true;
+	return false;
+}
+
+/* Where no job can start every one is part of a circle or behind it: that one thing is told, not each of them. */
 static void check_needs(Reader *reader, const YamlNode *jobs)
 {
 	g_autofree bool *reachable = g_new0(bool, jobs->items_len / 2 + 1);
 	mark_reachable(jobs, reachable);
-	bool start = false;
+	bool start = has_start(jobs);
 	for (size_t i = 0; i + 1 < jobs->items_len; i += 2) {
 		YamlNode *const *needs = NULL;
 		size_t count = needs_of(jobs->items[i + 1], &needs);
-		start = start || count == 0;
 		for (size_t j = 0; j < count && !reachable[i / 2]; j++) {
 			size_t at = find_job(jobs, needs[j]->text);
 			if (at >= jobs->items_len)
 				MISTAKE(reader, needs[j], "Job '%s' depends on unknown job '%s'", jobs->items[i]->text,
 				        needs[j]->text);
-			else if (!reachable[at / 2])
+			else if (!reachable[at / 2] && start)
 				MISTAKE(reader, needs[j],
 				        "Job '%s' depends on job '%s' which creates a cycle in the dependency graph",
 				        jobs->items[i]->text, needs[j]->text);
