@@ -26,7 +26,8 @@ typedef struct File {
 	bool owned;
 	json_t *called;
 	int height;  /* levels of calls below it */
-	size_t jobs; /* of it and everything below */
+	size_t jobs; /* of it and everything below, as often as it is called */
+	size_t bytes;
 } File;
 
 typedef struct Loader {
@@ -358,8 +359,13 @@ static void load_call(Loader *loader, File *file, WorkflowJob *job)
 	check_secrets(loader, file, job, called->workflow);
 	file->height = MAX(file->height, called->height + 1);
 	file->jobs += called->jobs;
+	file->bytes += called->bytes;
 	if (file->jobs > CALLS_JOBS_MAX) {
 		mistake(loader, file, uses, "The called workflows have more than %d jobs together", CALLS_JOBS_MAX);
+		return;
+	}
+	if (file->bytes > CALLS_BYTES_MAX) {
+		mistake(loader, file, uses, "The called workflows are larger than %d MiB together", CALLS_BYTES_MAX >> 20);
 		return;
 	}
 	if (!called->called)
@@ -370,6 +376,7 @@ static void load_call(Loader *loader, File *file, WorkflowJob *job)
 static void load_calls(Loader *loader, File *file)
 {
 	file->jobs = file->workflow->jobs->len;
+	file->bytes = file->workflow->document->source_len;
 	for (guint i = 0; i < file->workflow->jobs->len; i++) {
 		WorkflowJob *job = g_ptr_array_index(file->workflow->jobs, i);
 		if (!uses_of(job))

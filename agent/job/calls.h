@@ -17,6 +17,8 @@
 #define CALLS_FILES_MAX 50
 /** Jobs of all called workflows together, before a matrix is unfolded. */
 #define CALLS_JOBS_MAX 4096
+/** And their text, each file as often as it is called. */
+#define CALLS_BYTES_MAX (8 * 1024 * 1024)
 
 /** Where a called file stands. */
 typedef struct CallPlace {

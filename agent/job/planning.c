@@ -9,6 +9,7 @@
 
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/job/action_source.h"
 #include "agent/job/calls.h"
 #include "agent/job/confine.h"
 #include "agent/job/history.h"
@@ -26,6 +27,7 @@ typedef struct Planning {
 	const json_t *event;
 	Source *source;
 	json_t *changed;
+	GHashTable *others; /* "owner/repo@ref" → ActionSource: each looked up once, so that all its files are of one commit */
 	int64_t runs;
 } Planning;
 
@@ -230,16 +232,36 @@ static bool emit_run(Planning *planning, const Workflow *workflow, const json_t 
 	return true;
 }
 
-/* A called file of this repo, at this commit. */
+static ActionSource *open_other(Planning *planning, const CallPlace *place, GError **error)
+{
+	g_autofree char *name = g_strdup_printf("%s@%s", place->repo, place->ref);
+	g_autofree char *uses = g_strdup_printf("%s/%s@%s", place->repo, place->path, place->ref);
+	if (!planning->others)
+		planning->others = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)action_source_free);
+	ActionSource *source = g_hash_table_lookup(planning->others, name);
+	ActionName checked = {.repo = NULL};
+	if (source || !action_name_parse(uses, &checked, error))
+		return source;
+	source = action_source_open(planning->task, checked.repo, checked.ref, error);
+	action_name_clear(&checked);
+	if (source)
+		g_hash_table_insert(planning->others, g_steal_pointer(&name), source);
+	return source;
+}
+
+/* A called file: of this repo at this commit, or of another at what its ref means now. */
 static GBytes *read_called(void *data, const CallPlace *place, char **out_sha, GError **error)
 {
 	Planning *planning = data;
-	if (place->repo) {
-		fail(error, ASSAY_ERROR_USER, "workflows of other repos cannot be called yet; copy it into this repo");
-		return NULL;
+	if (!place->repo) {
+		*out_sha = g_strdup(source_sha(planning->source));
+		return source_read(planning->source, place->path, WORKFLOW_BYTES_MAX, error);
 	}
-	*out_sha = g_strdup(source_sha(planning->source));
-	return source_read(planning->source, place->path, WORKFLOW_BYTES_MAX, error);
+	ActionSource *source = open_other(planning, place, error);
+	if (!source)
+		return NULL;
+	*out_sha = g_strdup(action_source_sha(source));
+	return action_source_read(source, place->path, WORKFLOW_BYTES_MAX, error);
 }
 
 /* Plans one file that the event starts. false only when events cannot be written. */
@@ -360,6 +382,8 @@ void planning_plan(Task *task, TaskEnd *end)
 	if (!planning.source || !plan_all(&planning, &error))
 		end_with(task, end, error);
 	json_decref(planning.changed);
+	if (planning.others)
+		g_hash_table_unref(planning.others);
 	source_free(planning.source);
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Reusable workflows: inputs, secrets, outputs, nesting, a matrix of calls, a gate inside, cancel, what is refused and where.
 . "$(dirname "$0")/lib.sh"
-printf 'jobs: 4\n' >"$work/assay.yml"
+mkdir -p "$work/elsewhere/far"
+printf 'jobs: 4\nactions:\n  sources: ["file://%s/elsewhere/{repo}.git"]\n' "$work" >"$work/assay.yml"
 agent_start --config "$work/assay.yml"
 repo_new acme/calls
 flows=$clone/.github/workflows
@@ -113,6 +114,52 @@ run=$(pushed)
 expect "a value of another type is refused" ".github/workflows/top.yml:5:29: Unexpected value 'many': the input 'count' is a number" "$(run_json "$run" | jq -r .message)"
 out=$(cd "$clone" && "$ASSAY" validate --format json .github/workflows/top.yml) && die "validate let it pass"
 expect "and by assay validate" 29 "$(jq '.errors[0].column' <<<"$out")"
+
+# Workflows of other repos: one that the agent knows, from its mirror, and one that it does not, from actions.sources.
+mkdir -p "$work/lib/.github/workflows"
+cat >"$work/lib/.github/workflows/lib.yml" <<'YML'
+on: {workflow_call: {inputs: {who: {type: string}}, outputs: {said: {value: "${{ jobs.inner.outputs.said }}"}}}}
+jobs:
+  inner:
+    uses: ./.github/workflows/inner.yml
+    with: {who: "${{ inputs.who }}"}
+YML
+cat >"$work/lib/.github/workflows/inner.yml" <<'YML'
+on: {workflow_call: {inputs: {who: {type: string}}, outputs: {said: {value: "${{ jobs.say.outputs.said }}"}}}}
+jobs:
+  say:
+    runs-on: any
+    outputs: {said: "${{ steps.s.outputs.said }}"}
+    steps:
+      - id: s
+        run: echo "said=${{ inputs.who }} in ${{ github.repository }} by ${{ job.workflow_repository }} at ${{ job.workflow_sha == github.job_workflow_sha }}" >>"$GITHUB_OUTPUT"
+YML
+mine=$clone mine_bare=$bare mine_secret=$(cat "$work/webhook-secret")
+repo_new acme/shared
+cp -r "$work/lib/.github" "$clone/"; commit lib; git -C "$clone" tag v1
+sed -i 's/said=/said=newer /' "$clone/.github/workflows/inner.yml"; commit newer; git -C "$clone" push -q origin main v1
+git clone -q --bare "$bare" "$work/elsewhere/far/shared.git"
+repo=acme/calls clone=$mine bare=$mine_bare; printf '%s\n' "$mine_secret" >"$work/webhook-secret"
+cat >"$flows/top.yml" <<'YML'
+on: push
+jobs:
+  known:
+    uses: acme/shared/.github/workflows/lib.yml@v1
+    with: {who: one}
+  far:
+    uses: far/shared/.github/workflows/lib.yml@main
+    with: {who: two}
+  told:
+    needs: [known, far]
+    runs-on: any
+    steps: [{run: 'echo "${{ needs.known.outputs.said }}; ${{ needs.far.outputs.said }}"'}]
+YML
+run=$(pushed); wait_status "$run" success
+log_of "$run" told | grep -q 'one in acme/calls by acme/shared at true; newer two in acme/calls by far/shared at true' || die "other repos: $(log_of "$run" told)"
+check "workflows of other repos, at their refs, with what they call beside them"
+sed -i 's/lib.yml@main/none.yml@main/' "$flows/top.yml"
+run=$(pushed)
+expect "a file that is not there is refused" ".github/workflows/top.yml:7:11: The called workflow 'far/shared/.github/workflows/none.yml@main' cannot be read" "$(run_json "$run" | jq -r .message | cut -d: -f1-4)"
 
 # Failure, if, continue-on-error, fail-fast across calls; the whole chain of needs.
 cat >"$flows/top.yml" <<'YML'

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole workflow files of strangers: read, and when valid also linted, matched and planned. */
+/* Whole workflow files of strangers: read, and when valid also linted, matched and planned. What one calls is itself again. */
 #include "agent/job/reader.h"
 
 #include <stdint.h>
 
 #include "agent/base/autoptr.h"
+#include "agent/job/calls.h"
 #include "agent/job/lint.h"
 #include "agent/job/planner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static GBytes *read_again(void *data, const CallPlace *place, char **out_sha, GError **error)
+{
+	(void)place;
+	(void)error;
+	*out_sha = g_strdup("0123456789012345678901234567890123456789");
+	return g_bytes_ref(data);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -23,6 +32,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_autoptr(json_t) warnings = lint_document(document, NULL);
 	g_autoptr(json_t) refusals = reader_refusals(document);
 	g_assert_true(json_is_array(warnings) && json_is_array(refusals));
+	g_autoptr(GBytes) bytes = g_bytes_new_static(data, size);
+	const CallSource source = {.read = read_again, .data = bytes};
+	if (!calls_load(workflow, &source, errors)) {
+		g_assert_cmpuint(json_array_size(errors), >, 0);
+		calls_tell(errors);
+		return 0;
+	}
 	g_autoptr(json_t) event = json_pack("{s:s,s:s,s:s}", "event", "push", "ref", "refs/heads/main", "action", "opened");
 	g_autoptr(json_t) files = json_pack("[s,s]", "src/a.c", "README.md");
 	(void)planner_matches(workflow, event, files);
