@@ -102,7 +102,7 @@ static bool send_away(ShelfWriter *writer, GError **error)
 	if (!parcel)
 		return false;
 	if (!writer->helper)
-		writer->helper = g_thread_pool_new(help, writer, 1, FALSE, NULL);
+		writer->helper = g_thread_pool_new(help, writer, 1, TRUE, NULL); /* its own: a fork has none of the shared ones */
 	g_thread_pool_push(writer->helper, parcel, NULL); /* queued even where no thread can be made */
 	return true;
 }
