@@ -34,6 +34,7 @@ typedef struct PlaceSpec {
 	int64_t processes;
 	int64_t file_bytes;
 	double cpus;
+	bool service;            /* where the place has a network of its own: listen on its loopback for the runner */
 	const char *hostname;
 } PlaceSpec;
 
@@ -65,6 +66,7 @@ typedef struct Place {
 	int runner_fd;        /* a small folder in memory where runner and steps hand each other files; -1: none */
 	char *runner_inside;  /* as steps see it; NULL: none */
 	char *home_inside;
+	int service_fd;       /* listens on the place's 127.0.0.1, whatever its network; -1: not asked for, or it is the host's */
 	char *isolation;      /* "full", "reduced" or "none" */
 	GPtrArray *missing;   /* char *: what "reduced" lacks, one sentence each */
 } Place;

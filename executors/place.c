@@ -17,6 +17,7 @@ void place_init(Place *place, const Executor *executor, const char *work_inside,
 	place->executor = executor;
 	place->work_inside = g_strdup(work_inside);
 	place->runner_fd = -1;
+	place->service_fd = -1;
 	place->home_inside = g_strdup(home_inside);
 	place->isolation = g_strdup(isolation);
 	place->missing = g_ptr_array_new_with_free_func(g_free);
@@ -38,6 +39,9 @@ void place_clear(Place *place)
 	if (place->runner_fd >= 0)
 		close(place->runner_fd);
 	place->runner_fd = -1;
+	if (place->service_fd >= 0)
+		close(place->service_fd);
+	place->service_fd = -1;
 	g_clear_pointer(&place->isolation, g_free);
 	g_clear_pointer(&place->missing, g_ptr_array_unref);
 }

@@ -8,9 +8,11 @@
  * It is never weaker than what was asked: a piece that the kernel refuses is an error that names it. "reduced" is
  * said for the shared network or the root user that were asked for, and for limits that this host cannot hold.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,6 +36,7 @@
 
 #define LANDLOCK_ABI_SCOPE 6
 #define RATHER_THE_GROUP 64 /* processes more than the group allows */
+#define SERVICE_BACKLOG 128
 
 extern const Executor executor_sandbox;
 
@@ -55,6 +58,7 @@ typedef struct Layout {
 	int user_fd; /* of an ordinary user, who needs a user namespace for all others; -1 as root */
 	bool own_network;
 	bool loopback;
+	int service_to; /* where the listening socket of the runner's service is sent; -1: none is asked for */
 	Failure failure;
 } Layout;
 
@@ -64,27 +68,41 @@ static bool failed(Layout *layout, const char *what)
 	return false;
 }
 
+static bool read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd >= 0 ? read(fd, text, size - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	text[MAX(len, 0)] = '\0';
+	return len > 0;
+}
+
 /*
- * A network that was used before is used again only when no socket of it is left, whatever was done to keep one:
- * "sockets: used 0". One without an interface that is up carries nothing else from one to the next.
+ * A network that was used before is used again only when no socket of it is left, whatever was done to keep one
+ * ("sockets: used 0"), and when no packet has ever passed its loopback: then nothing goes from one job to the next.
  */
 static bool network_is_empty(void)
 {
-	static const char empty[] = "sockets: used 0\n";
-	char text[sizeof empty];
-	int fd = open("/proc/thread-self/net/sockstat", O_RDONLY | O_CLOEXEC);
-	bool is = fd >= 0 && read(fd, text, sizeof text - 1) == sizeof text - 1 &&
-	          memcmp(text, empty, sizeof text - 1) == 0;
-	if (fd >= 0)
-		close(fd);
-	return is;
+	char text[1024];
+	if (!read_text("/proc/thread-self/net/sockstat", text, sizeof text) || strncmp(text, "sockets: used 0\n", 16) != 0 ||
+	        !read_text("/proc/thread-self/net/dev", text, sizeof text))
+		return false;
+	const char *bytes = strstr(text, "lo:");
+	bytes = bytes ? bytes + 3 + strspn(bytes + 3, " ") : "";
+	return bytes[0] == '0' && bytes[1] == ' ';
 }
 
-static bool raise_loopback(void)
+/* Loopback up or down; asked first, since a change waits for every other change of networks on this machine. */
+static bool set_loopback(bool up)
 {
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	struct ifreq request = {.ifr_name = "lo"};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool done = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+	bool done = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+	if (done && up != ((request.ifr_flags & IFF_UP) != 0)) {
+		request.ifr_flags = up ? IFF_UP | IFF_RUNNING : 0;
+		done = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+	}
 	int why = errno;
 	if (fd >= 0)
 		close(fd);
@@ -112,7 +130,46 @@ static bool enter_network(const Layout *layout)
 	if (!is_ready && unshare(CLONE_NEWNET) < 0)
 		return false;
 	sandbox->network_is_silent = is_ready && !layout->loopback;
-	return !layout->loopback || raise_loopback();
+	bool up = layout->loopback || layout->service_to >= 0;
+	return (!up && !is_ready) || set_loopback(up);
+}
+
+/* A socket made in the place's network, and sent to the worker, which has another one: the way in is the descriptor. */
+static bool open_service(int to)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct iovec part = {(char[]){'s'}, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SERVICE_BACKLOG) < 0)
+		return false;
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(head), &fd, sizeof fd);
+	bool sent = sendmsg(to, &message, MSG_NOSIGNAL) == 1;
+	close(fd);
+	return sent;
+}
+
+static int receive_service(int from)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	int fd = -1;
+	if (recvmsg(from, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) == 1 && CMSG_FIRSTHDR(&message))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+	return fd;
 }
 
 /* The newborn. It shares our memory: only system calls, and nothing is changed but *layout and its mounts. */
@@ -137,6 +194,8 @@ static bool lay_out(void *data)
 		return failed(layout, "cannot enter its control group");
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return failed(layout, "cannot make its cgroup namespace");
+	if (layout->service_to >= 0 && !open_service(layout->service_to))
+		return failed(layout, "cannot listen for the runner's service");
 	return true;
 }
 
@@ -220,7 +279,16 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER,
 		.own_network = spec->network != PLACE_NETWORK_FULL,
 		.loopback = spec->network == PLACE_NETWORK_LOOPBACK,
+		.service_to = -1,
 	};
+	autofd int service_from = -1, service_to = -1;
+	if (spec->service && layout.own_network) {
+		int ends[2];
+		if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
+			return fail_errno(error, errno, "sandbox: cannot make a socket pair");
+		service_from = ends[0];
+		layout.service_to = service_to = ends[1];
+	}
 	g_autofree char *recipe = mounts_recipe(spec, error);
 	if (!recipe || !mounts_list(spec, &sandbox->mounts, error))
 		return false;
@@ -240,6 +308,8 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s%s%s: %s; %s", failure->what, failure->target ? " " : "",
 		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
 	}
+	if (service_from >= 0)
+		sandbox->place.service_fd = receive_service(service_from);
 	open_runner(sandbox);
 	InitSetup setup = {
 		.kind = INIT_SETUP,
@@ -325,6 +395,8 @@ static void sandbox_close(Place *place)
 		return;
 	SandboxPlace *sandbox = (SandboxPlace *)place;
 	supervisor_kill(&sandbox->init);
+	autofd_close(&place->service_fd); /* it would keep the network from being used again */
+	place->service_fd = -1;
 	if (sandbox->network_is_silent) /* and everybody who was in it is gone */
 		ready_network_back(fd_steal(&sandbox->network_fd));
 	autofd_close(&sandbox->network_fd);
