@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/json.h"
 #include "agent/daemon/state.h"
@@ -18,6 +19,8 @@
 #include "agent/store/repos.h"
 #include "agent/store/runs.h"
 #include "agent/store/tracking.h"
+
+#define DAY_US (24 * 3600 * G_GINT64_CONSTANT(1000000))
 
 /* One ask under way. */
 typedef struct Ask {
@@ -84,29 +87,95 @@ static json_t *dataset_judged(const Ask *ask, GError **error)
 	return count < 0 ? NULL : json_pack("{s:I}", "candidates", (json_int_t)count);
 }
 
-static json_t *artifact_put(const Ask *ask, GError **error)
+/* Of the own run, or of another run of the same repo; that is not for strangers. */
+static json_t *artifact_get(const Ask *ask, GError **error)
 {
-	if (!need_text(ask, "name", error) || !need_digest(ask, error) ||
-	        !runs_artifact_put(ask->daemon->store, ask->task->run, ask->task->job, ask->with, error))
+	int64_t other = json_get_int(ask->with, "run", 0);
+	if (other > 0 && other != ask->task->run) {
+		g_autoptr(json_t) run = runs_get(ask->daemon->store, other, NULL);
+		const json_t *own = json_object_get(ask->job, "run");
+		if (json_get_bool(own, "untrusted", false) || !run ||
+		        g_strcmp0(json_get_string(run, "repo", NULL), json_get_string(own, "repo", NULL)) != 0) {
+			fail(error, ASSAY_ERROR_ABSENT, "this repo has no run %" G_GINT64_FORMAT " whose artifacts this job may have", other);
+			return NULL;
+		}
+		return runs_artifact_get(ask->daemon->store, other, 0, text(ask, "name"), error);
+	}
+	return runs_artifact_get(ask->daemon->store, ask->task->run, json_get_int(ask->job, "attempt", 0), text(ask, "name"),
+	        error);
+}
+
+static json_t *artifact_check(const Ask *ask, GError **error)
+{
+	if (!need_text(ask, "name", error) ||
+	        !runs_artifact_check(ask->daemon->store, ask->task->run, ask->task->job, text(ask, "name"), error))
 		return NULL;
 	return json_object();
 }
 
-static json_t *artifact_get(const Ask *ask, GError **error)
+/* When the artifact goes: at a time or after days, but not later than the config says. 0: with its run. */
+static bool artifact_expiry(const Ask *ask, int64_t *out, GError **error)
 {
-	return runs_artifact_get(ask->daemon->store, ask->task->run, json_get_int(ask->job, "attempt", 0),
-	        text(ask, "name"), error);
+	int64_t days = json_get_int(ask->with, "retention_days", 0);
+	int64_t longest = ask->daemon->config->artifact_age_us;
+	int64_t at = days > 0 && days < 100000 ? now_us() + days * DAY_US : 0;
+	const char *when = text(ask, "expires_at");
+	if (days < 0)
+		return fail(error, ASSAY_ERROR_USER, "'retention-days' is a number from 0");
+	if (when && !clock_parse(when, &at))
+		return fail(error, ASSAY_ERROR_USER, "'expires_at' is no time");
+	if (longest > 0)
+		at = at > 0 ? MIN(at, now_us() + longest) : now_us() + longest;
+	*out = at;
+	return true;
 }
 
-/* The refs whose caches a run may read, nearest first; it writes its own only. */
+static json_t *artifact_put(const Ask *ask, GError **error)
+{
+	int64_t expires_us = 0;
+	const char *name = text(ask, "name");
+	Store *store = ask->daemon->store;
+	if (!need_text(ask, "name", error) || !need_digest(ask, error) || !artifact_expiry(ask, &expires_us, error))
+		return NULL;
+	if (!json_get_bool(ask->with, "overwrite", false) &&
+	        !runs_artifact_check(store, ask->task->run, ask->task->job, name, error))
+		return NULL;
+	g_autoptr(json_t) artifact = json_copy((json_t *)(uintptr_t)ask->with);
+	json_set_int(artifact, "expires_us", expires_us);
+	if (!runs_artifact_put(store, ask->task->run, ask->task->job, artifact, error))
+		return NULL;
+	g_autoptr(json_t) got = artifact_get(ask, error);
+	return got ? json_incref(json_array_get(json_object_get(got, "artifacts"), 0)) : NULL;
+}
+
+static json_t *artifact_delete(const Ask *ask, GError **error)
+{
+	g_autoptr(json_t) got = need_text(ask, "name", error) ? artifact_get(ask, error) : NULL;
+	if (!got || !runs_artifact_remove(ask->daemon->store, ask->task->run, ask->task->job, text(ask, "name"), error))
+		return NULL;
+	return json_incref(json_array_get(json_object_get(got, "artifacts"), 0));
+}
+
+/* What a run writes, and reads first. What strangers wrote is read by nobody but the same strangers. */
+static char *own_scope(const Ask *ask)
+{
+	const json_t *run = json_object_get(ask->job, "run");
+	const char *ref = json_get_string(run, "ref", "");
+	return json_get_bool(run, "untrusted", false) ? g_strconcat("fork ", ref, NULL) : g_strdup(ref);
+}
+
+/* The scopes whose caches a run may read, nearest first. */
 static json_t *cache_scopes(const Ask *ask)
 {
 	const json_t *run = json_object_get(ask->job, "run");
 	g_autofree char *context = runs_github(ask->daemon->store, ask->task->run, NULL);
 	g_autoptr(json_t) github = context ? json_parse(context, strlen(context), "a run's context", NULL) : NULL;
 	const char *base = json_get_string(github, "base_ref", NULL);
+	g_autofree char *own = own_scope(ask);
 	json_t *scopes = json_array();
-	json_array_append_new(scopes, json_string(json_get_string(run, "ref", "")));
+	json_array_append_new(scopes, json_string(own));
+	if (json_get_bool(run, "untrusted", false))
+		json_array_append_new(scopes, json_string(json_get_string(run, "ref", "")));
 	if (base && base[0])
 		json_array_append_new(scopes, json_sprintf("refs/heads/%s", base));
 	g_autoptr(json_t) repo = ask->task->repo ? repos_get_id(ask->daemon->store, ask->task->repo, NULL) : NULL;
@@ -118,8 +187,19 @@ static json_t *cache_put(const Ask *ask, GError **error)
 {
 	if (!need_text(ask, "key", error) || !need_digest(ask, error))
 		return NULL;
-	const char *ref = json_get_string(json_object_get(ask->job, "run"), "ref", "");
-	return caches_put(ask->daemon->store, ask->task->repo, ref, text(ask, "key"), text(ask, "digest"), error) ? json_object() : NULL;
+	const json_t *versions = json_object_get(ask->with, "versions");
+	g_autofree char *scope = own_scope(ask);
+	const char *form = text(ask, "form");
+	const CacheEntry entry = {.scope = scope, .key = text(ask, "key"), .digest = text(ask, "digest"),
+	        .version = json_string_value(json_array_get(versions, 0)),
+	        .other_version = json_string_value(json_array_get(versions, 1)),
+	        .form = g_strcmp0(form, "blob") == 0 ? "blob" : "tree",
+	        .bytes = MAX(json_get_int(ask->with, "bytes", 0), 0)};
+	const CacheLimits limits = {.bytes = ask->daemon->config->cache_bytes, .age_us = ask->daemon->config->cache_age_us};
+	int64_t id = 0;
+	if (!caches_put(ask->daemon->store, ask->task->repo, &entry, limits, &id, error))
+		return NULL;
+	return json_pack("{s:I}", "id", (json_int_t)id);
 }
 
 static json_t *cache_get(const Ask *ask, GError **error)
@@ -127,7 +207,18 @@ static json_t *cache_get(const Ask *ask, GError **error)
 	if (!need_text(ask, "key", error))
 		return NULL;
 	g_autoptr(json_t) scopes = cache_scopes(ask);
-	return caches_get(ask->daemon->store, ask->task->repo, scopes, text(ask, "key"), json_object_get(ask->with, "restore_keys"), error);
+	return caches_get(ask->daemon->store, ask->task->repo, scopes, text(ask, "key"), json_object_get(ask->with, "versions"),
+	        json_object_get(ask->with, "restore_keys"), error);
+}
+
+static json_t *cache_reserve(const Ask *ask, GError **error)
+{
+	g_autofree char *scope = own_scope(ask);
+	const char *version = json_string_value(json_array_get(json_object_get(ask->with, "versions"), 0));
+	if (!need_text(ask, "key", error) ||
+	        !caches_check(ask->daemon->store, ask->task->repo, scope, text(ask, "key"), version, error))
+		return NULL;
+	return json_object();
 }
 
 static json_t *tracking_start_ask(const Ask *ask, GError **error)
@@ -250,10 +341,13 @@ static const struct {
 	AskHandler handler;
 	bool trusted; /* only for runs that are not of strangers */
 } handlers[] = {
+        {"artifact.check", artifact_check, false},
+        {"artifact.delete", artifact_delete, false},
         {"artifact.get", artifact_get, false},
         {"artifact.put", artifact_put, false},
         {"cache.get", cache_get, false},
-        {"cache.put", cache_put, true},
+        {"cache.put", cache_put, false}, /* into a scope that says who wrote it */
+        {"cache.reserve", cache_reserve, false},
         {"dataset.get", dataset_get, false},
         {"dataset.judged", dataset_judged, false},
         {"dataset.put", dataset_put, true},

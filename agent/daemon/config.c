@@ -171,6 +171,21 @@ static bool limit_log(Reading *r, const YamlNode *v)
 	return read_bytes(r, v, &r->config->log_bytes);
 }
 
+static bool caches_size(Reading *r, const YamlNode *v)
+{
+	return read_bytes(r, v, &r->config->cache_bytes);
+}
+
+static bool caches_unused(Reading *r, const YamlNode *v)
+{
+	return read_duration(r, v, &r->config->cache_age_us);
+}
+
+static bool artifacts_keep(Reading *r, const YamlNode *v)
+{
+	return read_duration(r, v, &r->config->artifact_age_us);
+}
+
 static bool gates_expire(Reading *r, const YamlNode *v)
 {
 	return read_duration(r, v, &r->config->gate_expires_us);
@@ -308,6 +323,9 @@ static const struct {
         {"limits", "job_memory", limit_job_memory},
         {"limits", "job_processes", limit_job_processes},
         {"limits", "log", limit_log},
+        {"caches", "size", caches_size},
+        {"caches", "unused", caches_unused},
+        {"artifacts", "keep", artifacts_keep},
         {"gates", "expire", gates_expire},
         {"sandbox", "network", sandbox_network},
         {"sandbox", "uid", sandbox_uid},
@@ -365,6 +383,9 @@ static Config *config_defaults(void)
 	config->job_processes = 4096;
 	config->log_bytes = 1024LL * MIB;
 	config->gate_expires_us = 30LL * 24 * 60 * MINUTE_US;
+	config->cache_bytes = 10240LL * MIB;
+	config->cache_age_us = 7LL * 24 * 60 * MINUTE_US;
+	config->artifact_age_us = 90LL * 24 * 60 * MINUTE_US;
 	config->network = g_strdup("none");
 	config->executors_allowed = g_strsplit("sandbox", ",", 0);
 	config->executor_default = g_strdup("sandbox");

@@ -22,6 +22,9 @@ typedef struct Config {
 	int64_t job_processes;
 	int64_t log_bytes;
 	int64_t gate_expires_us;
+	int64_t cache_bytes;   /* caches.size: of one repo; 0: no limit */
+	int64_t cache_age_us;  /* caches.unused: what nobody read for so long goes; 0: never */
+	int64_t artifact_age_us; /* artifacts.keep: the longest, and what is used when nothing is said; 0: as long as the run */
 	char *network;         /* sandbox.network: what jobs of trusted events get: none, loopback, full */
 	char **executors_allowed; /* executors: names; default: sandbox */
 	char *executor_default;

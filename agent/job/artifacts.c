@@ -19,6 +19,8 @@
 #include "agent/job/files.h"
 
 #define STAGE "artifact"
+#define NAME_BYTES_MAX 255
+#define BRACES_MAX 4
 
 /* Patterns as the workspace's own: what begins with its path, as steps see it, loses that. */
 static GPtrArray *read_patterns(const Job *job, const char *text)
@@ -77,8 +79,20 @@ static char *shared_root(int workspace_fd, const GPtrArray *patterns)
 	return root ? g_steal_pointer(&root) : g_strdup("");
 }
 
-bool artifacts_put(Job *job, const ArtifactSpec *spec, int64_t *out_files, char **out_digest, GError **error)
+bool artifacts_check_name(const char *name, GError **error)
 {
+	if (!name || !name[0] || strlen(name) > NAME_BYTES_MAX)
+		return fail(error, ASSAY_ERROR_USER, "an artifact's name has 1 to %d bytes", NAME_BYTES_MAX);
+	if (strpbrk(name, "\":<>|*?\r\n\\/") || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return fail(error, ASSAY_ERROR_USER, "artifact '%s': its name has a character that some file systems do not "
+		            "allow: one of \" : < > | * ? \\ / or a line's end", name);
+	return true;
+}
+
+bool artifacts_put(Job *job, const ArtifactSpec *spec, ArtifactPut *out, GError **error)
+{
+	if (!artifacts_check_name(spec->name, error))
+		return false;
 	autofd int workspace = job_open_workspace(job, error);
 	g_autoptr(GPtrArray) patterns = read_patterns(job, spec->patterns);
 	if (workspace < 0)
@@ -87,7 +101,7 @@ bool artifacts_put(Job *job, const ArtifactSpec *spec, int64_t *out_files, char 
 	        (FilesRules){.hidden = spec->hidden, .folders_whole = true}, error);
 	if (!found)
 		return false;
-	*out_files = found->len;
+	*out = (ArtifactPut){.files = found->len};
 	if (found->len == 0)
 		return true;
 	g_autofree char *root = shared_root(workspace, patterns);
@@ -112,10 +126,13 @@ bool artifacts_put(Job *job, const ArtifactSpec *spec, int64_t *out_files, char 
 	json_set_string(with, "digest", tree.digest);
 	json_set_int(with, "bytes", tree.bytes);
 	json_set_int(with, "files", tree.files);
+	json_set_int(with, "retention_days", spec->days);
+	json_set_bool(with, "overwrite", spec->overwrite);
 	joblog_flush(job->log, NULL);
 	if (!ask_agent(job, "artifact.put", with, &answer, error))
 		return false;
-	*out_digest = g_strdup(tree.digest);
+	out->id = json_get_int(answer, "id", 0);
+	g_strlcpy(out->digest, tree.digest, sizeof out->digest);
 	joblog_sayf(job->log, "", "Artifact %s: %" G_GINT64_FORMAT " files, %" G_GINT64_FORMAT " bytes, %s", spec->name,
 	        tree.files, tree.bytes, tree.digest);
 	return true;
@@ -139,30 +156,64 @@ static bool restore(Job *job, const json_t *artifact, int workspace, const char 
 	return good;
 }
 
-bool artifacts_get(Job *job, const char *name, const char *pattern, const char *path, bool merge, GError **error)
+/* Does the name fit? "{a,b}*" is "a*" or "b*", as in the action's own patterns. */
+static bool name_fits(const char *pattern, const char *name, int depth)
+{
+	const char *open = strchr(pattern, '{');
+	const char *close = open ? strchr(open, '}') : NULL;
+	if (!close || depth > BRACES_MAX || !memchr(open, ',', (size_t)(close - open)))
+		return files_match(pattern, name);
+	g_autofree char *words = g_strndup(open + 1, (size_t)(close - open - 1));
+	g_auto(GStrv) choices = g_strsplit(words, ",", -1);
+	for (char **choice = choices; *choice; choice++) {
+		g_autofree char *one = g_strdup_printf("%.*s%s%s", (int)(open - pattern), pattern, *choice, close + 1);
+		if (name_fits(one, name, depth + 1))
+			return true;
+	}
+	return false;
+}
+
+/* Is the number one of the list? */
+static bool is_listed(const char *ids, int64_t id)
+{
+	g_auto(GStrv) words = g_strsplit_set(ids, ", \n", -1);
+	for (char **word = words; *word; word++)
+		if ((*word)[0] && g_ascii_strtoll(*word, NULL, 10) == id)
+			return true;
+	return false;
+}
+
+bool artifacts_get(Job *job, const ArtifactWish *wish, GError **error)
 {
 	g_autoptr(json_t) with = json_object();
 	g_autoptr(json_t) answer = NULL;
-	if (name)
-		json_set_string(with, "name", name);
+	if (wish->name)
+		json_set_string(with, "name", wish->name);
+	if (wish->run)
+		json_set_int(with, "run", wish->run);
 	joblog_flush(job->log, NULL);
 	if (!ask_agent(job, "artifact.get", with, &answer, error))
 		return false;
 	const json_t *found = json_object_get(answer, "artifacts");
-	if (name && json_array_size(found) == 0)
-		return fail(error, ASSAY_ERROR_ABSENT, "the run has no artifact '%s'", name);
+	if (wish->name && json_array_size(found) == 0)
+		return fail(error, ASSAY_ERROR_ABSENT, "the run has no artifact '%s'", wish->name);
 	autofd int workspace = job_open_workspace(job, error);
 	if (workspace < 0)
 		return false;
+	int count = 0;
 	size_t i;
 	json_t *artifact;
 	json_array_foreach(found, i, artifact) {
 		const char *its_name = json_get_string(artifact, "name", "");
-		if (pattern && !files_match(pattern, its_name))
+		if ((wish->pattern && !name_fits(wish->pattern, its_name, 0)) ||
+		        (wish->ids && !is_listed(wish->ids, json_get_int(artifact, "id", 0))))
 			continue;
-		g_autofree char *into = name || merge ? g_strdup(path) : g_strconcat(path, "/", its_name, NULL);
+		bool flat = wish->name || wish->merge;
+		g_autofree char *into = flat ? g_strdup(wish->path) : g_strconcat(wish->path, "/", its_name, NULL);
 		if (!restore(job, artifact, workspace, into, error))
 			return false;
+		count++;
 	}
+	joblog_sayf(job->log, "", "Total of %d artifact(s) downloaded", count);
 	return true;
 }

@@ -93,29 +93,40 @@ static const ActionInput upload_inputs[] = {
         {"path", NULL, false},
         {"if-no-files-found", "warn", false},
         {"include-hidden-files", "false", false},
-        {"retention-days", NULL, true},
+        {"retention-days", NULL, false},
         {"compression-level", NULL, true},
-        {"overwrite", NULL, true},
+        {"overwrite", "false", false},
+        {"archive", "true", true}, /* the tree is kept, not an archive of it */
         {NULL, NULL, false},
 };
 
 static bool run_upload(Job *job, const json_t *with, GError **error)
 {
-	const ArtifactSpec spec = {.name = json_get_string(with, "name", "artifact"),
+	ArtifactSpec spec = {.name = json_get_string(with, "name", "artifact"),
 	        .patterns = json_get_string(with, "path", ""),
-	        .hidden = is_true(with, "include-hidden-files")};
+	        .hidden = is_true(with, "include-hidden-files"),
+	        .overwrite = is_true(with, "overwrite")};
 	if (!spec.patterns[0])
 		return fail(error, ASSAY_ERROR_USER, "actions/upload-artifact: input 'path' is required");
-	int64_t files = 0;
-	g_autofree char *digest = NULL;
-	if (!artifacts_put(job, &spec, &files, &digest, error))
+	if (given(with, "retention-days") &&
+	        !g_ascii_string_to_signed(given(with, "retention-days"), 10, 0, 36500, &spec.days, NULL))
+		return fail(error, ASSAY_ERROR_USER, "actions/upload-artifact: 'retention-days' is not a number of days");
+	const char *otherwise = json_get_string(with, "if-no-files-found", "warn");
+	if (strcmp(otherwise, "warn") != 0 && strcmp(otherwise, "error") != 0 && strcmp(otherwise, "ignore") != 0)
+		return fail(error, ASSAY_ERROR_USER, "actions/upload-artifact: 'if-no-files-found' is not warn, error or ignore");
+	ArtifactPut put = {0};
+	if (!artifacts_put(job, &spec, &put, error))
 		return false;
-	if (files > 0) {
-		json_set_string(job->step_outputs, "artifact-digest", digest);
-		json_set_string(job->step_outputs, "artifact-id", digest);
+	if (put.files > 0) {
+		const json_t *github = json_object_get(job->contexts, "github");
+		g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, put.id);
+		g_autofree char *url = g_strdup_printf("%s/runs/%s#artifacts", json_get_string(job->spec, "server_url", ""),
+		        json_get_string(github, "run_id", ""));
+		json_set_string(job->step_outputs, "artifact-digest", put.digest);
+		json_set_string(job->step_outputs, "artifact-id", id);
+		json_set_string(job->step_outputs, "artifact-url", url);
 		return true;
 	}
-	const char *otherwise = json_get_string(with, "if-no-files-found", "warn");
 	g_autofree char *message = g_strdup_printf("No files were found with the provided path: %s. No artifacts will be "
 	                                           "uploaded.",
 	        spec.patterns);
@@ -123,6 +134,8 @@ static bool run_upload(Job *job, const json_t *with, GError **error)
 		return fail(error, ASSAY_ERROR_ABSENT, "%s", message);
 	if (strcmp(otherwise, "warn") == 0)
 		job_annotate(job, "warning", message);
+	else
+		joblog_say(job->log, "", message);
 	return true;
 }
 
@@ -135,20 +148,27 @@ static const ActionInput download_inputs[] = {
         {"repository", NULL, false},
         {"run-id", NULL, false},
         {"github-token", NULL, true},
+        {"skip-decompress", NULL, true},
+        {"digest-mismatch", NULL, true}, /* the store checks every byte */
         {NULL, NULL, false},
 };
 
 static bool run_download(Job *job, const json_t *with, GError **error)
 {
-	static const char *const refused[] = {"artifact-ids", "repository", "run-id"};
-	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
-		if (given(with, refused[i]))
-			return fail(error, ASSAY_ERROR_USER,
-			        "actions/download-artifact: '%s' is not known here; artifacts come from the same run",
-			        refused[i]);
+	const char *repository = given(with, "repository");
+	const char *run = given(with, "run-id");
+	ArtifactWish wish = {.name = given(with, "name"), .pattern = given(with, "pattern"), .ids = given(with, "artifact-ids"),
+	        .merge = is_true(with, "merge-multiple")};
+	if (repository && g_ascii_strcasecmp(repository, task_repo_name(job->task)) != 0)
+		return fail(error, ASSAY_ERROR_USER, "actions/download-artifact: artifacts of %s are not to be had here, only those "
+		            "of %s", repository, task_repo_name(job->task));
+	if (wish.name && wish.ids)
+		return fail(error, ASSAY_ERROR_USER, "actions/download-artifact: give 'name' or 'artifact-ids', not both");
+	if (run && !g_ascii_string_to_signed(run, 10, 1, G_MAXINT64, &wish.run, NULL))
+		return fail(error, ASSAY_ERROR_USER, "actions/download-artifact: 'run-id' is not a run's number");
 	g_autofree char *path = below_workspace(job, json_get_string(with, "path", ""));
-	const char *into = path[0] ? path : ".";
-	if (!artifacts_get(job, given(with, "name"), given(with, "pattern"), into, is_true(with, "merge-multiple"), error))
+	wish.path = path[0] ? path : ".";
+	if (!artifacts_get(job, &wish, error))
 		return false;
 	g_autofree char *inside = g_build_filename(job->workspace_inside, path, NULL);
 	json_set_string(job->step_outputs, "download-path", inside);

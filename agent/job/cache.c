@@ -12,11 +12,16 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
+#include "agent/job/archive.h"
 #include "agent/job/ask.h"
 #include "agent/job/files.h"
 
 #define STAGE "cache"
+#define STAGE_BLOB "cache-archive"
+#define UNPACKED_FILES_MAX 1000000
+#define UNPACKED_BYTES_MAX G_GINT64_CONSTANT(53687091200)
 
 static const char *const branches[] = {"work", "home"};
 
@@ -88,17 +93,60 @@ static bool gather(Job *job, const char *branch, const GPtrArray *paths, int sta
 	return true;
 }
 
-static bool store_stage(Job *job, const char *key, GError **error)
+char *cache_version(const char *paths, const char *compression)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_auto(GStrv) lines = g_strsplit(paths, "\n", -1);
+	for (char **line = lines; *line; line++)
+		if (g_strstrip(*line)[0])
+			g_string_append_printf(text, "%s|", *line);
+	g_string_append_printf(text, "%s|1.0", compression);
+	return hash_bytes_hex(text->str, text->len);
+}
+
+/* Ours can be served in both compressions, theirs fit if they were made from the same paths. */
+static json_t *versions_of(const json_t *with)
+{
+	const char *paths = json_get_string(with, "path", "");
+	g_autofree char *zstd = cache_version(paths, "zstd-without-long");
+	g_autofree char *gzip = cache_version(paths, "gzip");
+	return json_pack("[s,s]", zstd, gzip);
+}
+
+char *cache_name_for_tar(void *data, const char *path, GError **error)
+{
+	const Job *job = data;
+	(void)error;
+	size_t len = strlen(job->workspace);
+	if (g_str_has_prefix(path, "work/") && strncmp(path + 5, job->workspace, len) == 0 && path[5 + len] == '/')
+		return g_strdup(path + 5 + len + 1);
+	/* The folders above it are no entries: they would change modes of what is there. */
+	g_autofree char *above = g_strconcat("work/", job->workspace, "/", NULL);
+	if (g_str_has_prefix(above, path) && above[strlen(path)] == '/')
+		return NULL;
+	if (g_str_has_prefix(path, "work/"))
+		return g_build_filename(job->place->work_inside, path + 5, NULL);
+	if (g_str_has_prefix(path, "home/"))
+		return g_build_filename(job->place->home_inside, path + 5, NULL);
+	return NULL;
+}
+
+static bool store_stage(Job *job, const char *key, const json_t *paths, GError **error)
 {
 	g_autoptr(Objects) objects = job_open_store(job, error);
 	ObjectsTree tree;
 	if (!objects || !objects_snapshot(objects, job->task->folder_fd, STAGE, &tree, error))
 		return false;
-	g_autoptr(json_t) with = json_pack("{s:s,s:s}", "key", key, "digest", tree.digest);
+	g_autoptr(json_t) with = json_pack("{s:s,s:s,s:s,s:I,s:o}", "key", key, "digest", tree.digest, "form", "tree", "bytes",
+	        (json_int_t)tree.bytes, "versions", versions_of(paths));
 	g_autoptr(json_t) answer = NULL;
 	joblog_flush(job->log, NULL);
 	if (!ask_agent(job, "cache.put", with, &answer, error))
 		return false;
+	if (json_get_int(answer, "id", 0) == 0) {
+		joblog_sayf(job->log, "", "Cache not saved: there is one with key %s already, and caches never change.", key);
+		return true;
+	}
 	joblog_sayf(job->log, "", "Cache saved with key: %s (%" G_GINT64_FORMAT " files, %" G_GINT64_FORMAT " new bytes)", key,
 	        tree.files, tree.new_bytes);
 	return true;
@@ -122,14 +170,40 @@ bool cache_save(Job *job, const json_t *with, GError **error)
 	if (good && files == 0)
 		joblog_say(job->log, "##[warning]", "Cache not saved: its paths name no files.");
 	else
-		good = good && store_stage(job, key, error);
+		good = good && store_stage(job, key, with, error);
 	tree_remove(job->task->folder_fd, STAGE, NULL);
 	return good;
 }
 
-static bool bring_back(Job *job, const char *digest, GError **error)
+/* Where an entry of a client's tar goes: names are as in the workspace, with "..", or absolute. */
+static char *place_entry(void *data, const char *name, GError **error)
 {
-	autofd int stage = job_restore(job, digest, STAGE, error);
+	const Job *job = data;
+	g_autofree char *joined = name[0] == '/' ? g_strdup(name) : g_build_filename(job->workspace_inside, name, NULL);
+	g_autofree char *inside = g_canonicalize_filename(joined, "/");
+	return place_path(job, inside, error);
+}
+
+/* An archive as a client stored it becomes a tree like ours. */
+static int unpack(Job *job, const char *digest, GError **error)
+{
+	g_autoptr(Objects) objects = job_open_store(job, error);
+	autofd int stage = -1;
+	bool good = objects && tree_remove(job->task->folder_fd, STAGE_BLOB, error) &&
+	            objects_restore(objects, digest, job->task->folder_fd, STAGE_BLOB, false, error) &&
+	            tree_remove(job->task->folder_fd, STAGE, error);
+	autofd int blob = good ? openat(job->task->folder_fd, STAGE_BLOB, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (blob >= 0)
+		stage = tree_make_folder(job->task->folder_fd, STAGE, (TreeOwner){0}, error);
+	const ArchiveLimits limits = {.files = UNPACKED_FILES_MAX, .bytes = UNPACKED_BYTES_MAX};
+	good = stage >= 0 && archive_unpack(blob, ARCHIVE_TAR, limits, stage, place_entry, job, error);
+	tree_remove(job->task->folder_fd, STAGE_BLOB, NULL);
+	return good ? fd_steal(&stage) : -1;
+}
+
+static bool bring_back(Job *job, const char *digest, bool packed, GError **error)
+{
+	autofd int stage = packed ? unpack(job, digest, error) : job_restore(job, digest, STAGE, error);
 	bool good = stage >= 0;
 	for (size_t i = 0; good && i < G_N_ELEMENTS(branches); i++) {
 		autofd int from = fd_open_beneath(stage, branches[i], O_RDONLY | O_DIRECTORY, 0, false, NULL);
@@ -158,6 +232,7 @@ bool cache_restore(Job *job, const json_t *with, bool *out_hit, GError **error)
 	g_autoptr(json_t) answer = NULL;
 	json_set_string(question, "key", key);
 	json_set(question, "restore_keys", prefixes);
+	json_set(question, "versions", versions_of(with));
 	joblog_flush(job->log, NULL);
 	if (!ask_agent(job, "cache.get", question, &answer, error))
 		return false;
@@ -172,7 +247,8 @@ bool cache_restore(Job *job, const json_t *with, bool *out_hit, GError **error)
 		*out_hit = hit;
 	if (!digest && strcmp(json_get_string(with, "fail-on-cache-miss", "false"), "true") == 0)
 		return fail(error, ASSAY_ERROR_ABSENT, "cache: nothing is kept for key '%s'", key);
-	if (digest && !only_look && !bring_back(job, digest, error))
+	bool packed = strcmp(json_get_string(answer, "form", "tree"), "blob") == 0;
+	if (digest && !only_look && !bring_back(job, digest, packed, error))
 		return false;
 	if (digest)
 		joblog_sayf(job->log, "", "Cache restored from key: %s", matched);

@@ -19,3 +19,11 @@ bool cache_restore(Job *job, const json_t *with, bool *out_hit, GError **error);
 bool cache_save(Job *job, const json_t *with, GError **error);
 /** The same after all steps, when none has failed. */
 void cache_save_later(Job *job, const json_t *with);
+/** What a path of a kept tree ("work/…", "home/…") is called in a tar for the clients: ArchivePlace. */
+char *cache_name_for_tar(void *job, const char *path, GError **error);
+/**
+ * The digest by which the clients know paths and compression: of the lines of `path` as written.
+ *
+ * @compression   "zstd-without-long" or "gzip"
+ */
+char *cache_version(const char *paths, const char *compression);

@@ -21,6 +21,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/job/contexts.h"
+#include "agent/job/service.h"
 
 #define READ_BYTES (256 * 1024)
 #define READS_IN_A_ROW 16               /* then signals and deadlines are looked at */
@@ -126,13 +127,16 @@ static bool follow(Running *running, GError **error)
 		bool watch_signal = !running->reason && !running->ignore_cancel;
 		struct pollfd polls[] = {{.fd = running->pipe_fd, .events = POLLIN},
 		        {.fd = running->child.fd, .events = POLLIN},
-		        {.fd = watch_signal ? running->job->task->signal_fd : -1, .events = POLLIN}};
+		        {.fd = watch_signal ? running->job->task->signal_fd : -1, .events = POLLIN},
+		        {.fd = service_fd(running->job->service), .events = POLLIN}};
 		if (poll(polls, G_N_ELEMENTS(polls), wait_ms(running)) < 0 && errno != EINTR)
 			return fail_errno(error, errno, "cannot wait for a command");
 		if (polls[0].revents)
 			read_some(running, READS_IN_A_ROW);
 		if (polls[1].revents)
 			return true;
+		if (polls[3].revents)
+			service_accept(running->job);
 		if (!look_around(running))
 			return fail(error, ASSAY_ERROR_SYSTEM, "a killed command does not end; see 'assay doctor'");
 	}

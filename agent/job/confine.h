@@ -11,3 +11,11 @@ void confine_begin(void);
  * unless the steps' executor depends on set-user-ID programs, neither it nor what it starts can gain rights.
  */
 void confine_before_strangers(bool keep_privileges);
+/**
+ * For a process that serves the job's own clients: no capabilities, no programs, no sockets, no other processes; the
+ * file system is what is listed. What the kernel does not know is left out.
+ *
+ * @readable   a folder that may be read
+ * @writable   NULL-terminated folders that may be written; absent ones are left out
+ */
+void confine_service(const char *readable, const char *const *writable);

@@ -13,6 +13,7 @@
 #include "agent/base/json.h"
 #include "agent/job/files.h"
 #include "agent/job/planner.h"
+#include "agent/job/service.h"
 
 #define STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -38,6 +39,55 @@ static void set_default(json_t *object, const char *key, const char *text)
 {
 	if (!json_object_get(object, key) && text)
 		json_set_string(object, key, text);
+}
+
+/* The host that a repo comes from: of https://host/…, ssh://git@host:22/…, git@host:owner/name. NULL for a path. */
+static char *forge_host(const char *url)
+{
+	const char *scheme = strstr(url, "://");
+	const char *at = scheme ? scheme + 3 : url;
+	size_t len = strcspn(at, "/");
+	if (!scheme && !memchr(at, ':', len))
+		return NULL;
+	g_autofree char *authority = g_strndup(at, len);
+	const char *user = strrchr(authority, '@');
+	const char *host = user ? user + 1 : authority;
+	char *lower = g_ascii_strdown(host, (gssize)strcspn(host, ":"));
+	if (lower[0])
+		return lower;
+	g_free(lower);
+	return NULL;
+}
+
+/*
+ * GITHUB_SERVER_URL and its kin. The clients of artifacts refuse to work unless the server is github.com, a host of
+ * ghe.com or one below localhost: what is not GitHub is called assay.localhost (docs/decisions/0150).
+ */
+static void set_urls(json_t *github, const Job *job)
+{
+	g_autofree char *host = forge_host(json_get_string(task_repo(job->task), "url", ""));
+	const char *own = json_get_string(job->spec, "server_url", "");
+	g_autofree char *server = NULL;
+	g_autofree char *api = NULL;
+	g_autofree char *graphql = NULL;
+	if (host && strcmp(host, "github.com") == 0) {
+		server = g_strdup("https://github.com");
+		api = g_strdup("https://api.github.com");
+		graphql = g_strdup("https://api.github.com/graphql");
+	} else if (host && g_str_has_suffix(host, ".ghe.com")) {
+		server = g_strconcat("https://", host, NULL);
+		api = g_strconcat("https://api.", host, NULL);
+		graphql = g_strconcat(api, "/graphql", NULL);
+	} else {
+		/* An agent on this machine is found by that name: browsers and resolvers take it for loopback. */
+		bool is_here = g_str_has_prefix(own, "http://127.0.0.1:");
+		server = g_strconcat("http://assay.localhost", is_here ? own + strlen("http://127.0.0.1") : "", NULL);
+		api = g_strconcat(server, "/api/v3", NULL);
+		graphql = g_strconcat(server, "/api/graphql", NULL);
+	}
+	json_set_string(github, "server_url", server);
+	json_set_string(github, "api_url", api);
+	json_set_string(github, "graphql_url", graphql);
 }
 
 static json_t *make_github(Job *job)
@@ -67,7 +117,7 @@ static json_t *make_github(Job *job)
 	g_autofree char *event_path =
 	        g_strconcat(job->runner_inside, "/_github_workflow/event.json", NULL);
 	json_set_string(github, "event_path", event_path);
-	set_default(github, "server_url", json_get_string(job->spec, "server_url", "http://localhost"));
+	set_urls(github, job);
 	set_default(github, "workflow", json_get_string(job->definition, "workflow-name", ""));
 	set_default(github, "retention_days", "90");
 	set_default(github, "secret_source", "Actions");
@@ -287,6 +337,8 @@ char **contexts_environment(Job *job, const char *const *extra)
 	        G_N_ELEMENTS(github_variables));
 	set_variables(env, json_object_get(job->contexts, "runner"), "RUNNER_", runner_variables,
 	        G_N_ELEMENTS(runner_variables));
+	if (job->service)
+		service_set_variables(job->service, env);
 	json_set_string(env, "GITHUB_ACTIONS", "true");
 	json_set_string(env, "ASSAY", "true");
 	static const struct {

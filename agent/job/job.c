@@ -21,6 +21,7 @@
 #include "agent/job/confine.h"
 #include "agent/job/contexts.h"
 #include "agent/job/matcher.h"
+#include "agent/job/service.h"
 #include "agent/job/steps.h"
 
 #define OUTPUT_BYTES_MAX (512 * 1024)
@@ -158,6 +159,7 @@ static bool open_place(Job *job, GError **error)
 	        .processes = json_get_int(limits, "processes", 0),
 	        .file_bytes = json_get_int(limits, "file_bytes", 0),
 	        .cpus = json_get_real(limits, "cpus", 0),
+	        .service = true,
 	        .hostname = "assay"};
 	mode_t ours = umask(022);
 	bool opened = job->executor->open(&spec, &job->place, error);
@@ -261,7 +263,8 @@ static bool open_job(Job *job, GError **error)
 	/* The host executor may run programs that need set-user-ID, and an admin has chosen it for that. */
 	confine_before_strangers(strcmp(job->executor->name, "host") == 0);
 	contexts_fill(job);
-	if (!write_event_file(job, error) || !copy_local(job, error))
+	job->service = service_open(job, error);
+	if (!job->service || !write_event_file(job, error) || !copy_local(job, error))
 		return false;
 	return contexts_fill_env(job, error);
 }
@@ -302,6 +305,7 @@ static bool emit_outputs(Job *job, GError **error)
 
 static void close_job(Job *job)
 {
+	service_close(job->service);
 	if (job->place)
 		job->executor->close(job->place);
 	joblog_close(job->log);

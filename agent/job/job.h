@@ -72,6 +72,7 @@ struct Job {
 	struct Matchers *matchers; /* NULL while no step has named one */
 	int64_t asked;            /* the number of the last ask */
 	int64_t answers_offset;
+	struct Service *service;  /* for the clients of artifacts and caches; NULL: none */
 
 	/* of the step under way */
 	int step;                 /* its number */

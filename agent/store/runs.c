@@ -486,8 +486,24 @@ bool runs_artifact_put(Store *store, int64_t run, int64_t job, const json_t *art
 	const char *digest = json_get_string(artifact, "digest", NULL);
 	if (!name || !*name || !digest)
 		return fail(error, ASSAY_ERROR_USER, "an artifact needs a name and a digest");
-	return sql_run(store, QUERY_ARTIFACT_PUT,
-	        VALUES(INT(run), ID(job), TEXT(name), TEXT(digest), INT(json_get_int(artifact, "bytes", 0)),
-	                INT(json_get_int(artifact, "files", 0)), INT(now_us())),
-	        error);
+	return sql_run(store, QUERY_ARTIFACT_EXPIRE, VALUES(INT(now_us())), error) &&
+	       sql_run(store, QUERY_ARTIFACT_PUT,
+	               VALUES(INT(run), ID(job), TEXT(name), TEXT(digest), INT(json_get_int(artifact, "bytes", 0)),
+	                       INT(json_get_int(artifact, "files", 0)), INT(now_us()), ID(json_get_int(artifact, "expires_us", 0))),
+	               error);
+}
+
+bool runs_artifact_check(Store *store, int64_t run, int64_t job, const char *name, GError **error)
+{
+	int64_t id = 0;
+	bool found = false;
+	if (!sql_int(store, QUERY_ARTIFACT_CLASH, VALUES(INT(run), INT(job), TEXT(name), INT(now_us())), &id, &found, error))
+		return false;
+	return !found || fail(error, ASSAY_ERROR_BUSY, "an artifact with the name '%.200s' already exists in this run; choose "
+	                      "another, or set 'overwrite'", name);
+}
+
+bool runs_artifact_remove(Store *store, int64_t run, int64_t job, const char *name, GError **error)
+{
+	return sql_run(store, QUERY_ARTIFACT_REMOVE, VALUES(INT(run), INT(job), TEXT(name)), error);
 }

@@ -51,8 +51,12 @@ bool runs_summarise(Store *store, int64_t job, const json_t *summary, GError **e
 json_t *runs_summaries_html(Store *store, int64_t job, GError **error);
 /** Keeps a report of an ML step; returns its digest in out (hex, the caller's). */
 bool runs_report(Store *store, int64_t job, const json_t *report, char **out_digest, GError **error);
-/** An artifact of a run: {"name","digest","bytes","files"}. */
+/** An artifact of a run: {"name","digest","bytes","files","expires_us"}; without the last it is kept with its run. */
 bool runs_artifact_put(Store *store, int64_t run, int64_t job, const json_t *artifact, GError **error);
+/** May the job put an artifact of this name? BUSY when its attempt has one already. */
+bool runs_artifact_check(Store *store, int64_t run, int64_t job, const char *name, GError **error);
+/** Removes the one that the job's attempt has put; those of older attempts stay with them. */
+bool runs_artifact_remove(Store *store, int64_t run, int64_t job, const char *name, GError **error);
 /**
  * {"artifacts":[{"name","digest","bytes","files","attempt"}]}: the one of this name (ABSENT), or all when name is NULL; as
  * they are in an attempt (0: the newest).

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/store/runs.h"
+#include "agent/base/clock.h"
 #include "agent/store/sql.h"
 
 /* Takes a key out of an object. */
@@ -291,8 +292,8 @@ json_t *runs_artifact_get(Store *store, int64_t run, int64_t attempt, const char
 {
 	int64_t shown = attempt ? attempt : G_MAXINT64;
 	g_autoptr(json_t) artifacts = name
-	        ? sql_array(store, QUERY_ARTIFACT_NAMED, VALUES(INT(run), INT(shown), TEXT(name)), error)
-	        : sql_array(store, QUERY_ARTIFACT_OF_RUN, VALUES(INT(run), INT(shown)), error);
+	        ? sql_array(store, QUERY_ARTIFACT_NAMED, VALUES(INT(run), INT(shown), INT(now_us()), TEXT(name)), error)
+	        : sql_array(store, QUERY_ARTIFACT_OF_RUN, VALUES(INT(run), INT(shown), INT(now_us())), error);
 	if (!artifacts)
 		return NULL;
 	if (name && json_array_size(artifacts) == 0) {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/store/caches.h"
 #include "tests/lib/store.h"
 
@@ -118,11 +119,18 @@ static void wrong_names_and_digests_are_refused(Fixture *f, gconstpointer data)
 	assert_fails(datasets_put(f->store, f->repo, 0, "digits", none, &error), ASSAY_ERROR_USER);
 }
 
+static bool put_cache(Fixture *f, const char *scope, const char *key, const char *digest, GError **error)
+{
+	const CacheEntry entry = {.scope = scope, .key = key, .version = "v", .form = "tree", .digest = digest, .bytes = 10};
+	return caches_put(f->store, f->repo, &entry, (CacheLimits){0}, NULL, error);
+}
+
 static void assert_cache(Fixture *f, const char *scopes, const char *key, const char *restore, bool hit, const char *found)
 {
 	g_autoptr(json_t) may = test_json(scopes);
 	g_autoptr(json_t) prefixes = test_json(restore);
-	g_autoptr(json_t) got = caches_get(f->store, f->repo, may, key, prefixes, NULL);
+	g_autoptr(json_t) versions = test_json("['v']");
+	g_autoptr(json_t) got = caches_get(f->store, f->repo, may, key, versions, prefixes, NULL);
 	g_assert_cmpint(json_get_bool(got, "hit", !hit), ==, hit);
 	g_assert_cmpstr(json_get_string(got, "key", NULL), ==, found);
 }
@@ -130,26 +138,85 @@ static void assert_cache(Fixture *f, const char *scopes, const char *key, const 
 static void a_cache_is_found_by_key_then_by_prefix(Fixture *f, gconstpointer data)
 {
 	(void)data;
-	assert_ok(caches_put(f->store, f->repo, "refs/heads/main", "pip-1", D1, &error));
-	assert_ok(caches_put(f->store, f->repo, "refs/heads/main", "pip-2", D2, &error));
-	assert_ok(caches_put(f->store, f->repo, "refs/heads/main", "pip-2", D1, &error));
+	assert_ok(put_cache(f, "refs/heads/main", "pip-1", D1, &error));
+	assert_ok(put_cache(f, "refs/heads/main", "pip-2", D2, &error));
+	assert_ok(put_cache(f, "refs/heads/main", "pip-2", D1, &error));
 	assert_cache(f, "['refs/heads/main']", "pip-1", "[]", true, "pip-1");
 	assert_cache(f, "['refs/heads/main']", "pip-3", "['pip-']", false, "pip-2");
 	assert_cache(f, "['refs/heads/main']", "pip-3", "['npm-']", false, NULL);
 	g_autoptr(json_t) may = test_json("['refs/heads/main']");
-	g_autoptr(json_t) got = caches_get(f->store, f->repo, may, "pip-2", NULL, NULL);
+	g_autoptr(json_t) versions = test_json("['v']");
+	g_autoptr(json_t) got = caches_get(f->store, f->repo, may, "pip-2", versions, NULL, NULL);
 	g_assert_cmpstr(json_get_string(got, "digest", NULL), ==, D2);
 }
 
 static void a_cache_of_a_topic_does_not_reach_main(Fixture *f, gconstpointer data)
 {
 	(void)data;
-	assert_ok(caches_put(f->store, f->repo, "refs/pull/1/merge", "pip-1", D1, &error));
+	assert_ok(put_cache(f, "refs/pull/1/merge", "pip-1", D1, &error));
 	assert_cache(f, "['refs/heads/main']", "pip-1", "['pip-']", false, NULL);
-	assert_ok(caches_put(f->store, f->repo, "refs/heads/main", "pip-1", D2, &error));
+	assert_ok(put_cache(f, "refs/heads/main", "pip-1", D2, &error));
 	g_autoptr(json_t) may = test_json("['refs/pull/1/merge','refs/heads/main']");
-	g_autoptr(json_t) got = caches_get(f->store, f->repo, may, "pip-1", NULL, NULL);
+	g_autoptr(json_t) versions = test_json("['v']");
+	g_autoptr(json_t) got = caches_get(f->store, f->repo, may, "pip-1", versions, NULL, NULL);
 	g_assert_cmpstr(json_get_string(got, "digest", NULL), ==, D1);
+}
+
+static void the_nearest_scope_is_asked_for_everything_first(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	assert_ok(put_cache(f, "refs/heads/main", "pip-3", D1, &error));
+	assert_ok(put_cache(f, "refs/heads/topic", "pip-2", D2, &error));
+	assert_cache(f, "['refs/heads/topic','refs/heads/main']", "pip-3", "['pip-']", false, "pip-2");
+	assert_cache(f, "['refs/heads/topic','refs/heads/main']", "pip-3", "[]", true, "pip-3");
+	assert_cache(f, "['refs/heads/main']", "pip-", "[]", false, "pip-3"); /* the key itself is a prefix, too */
+}
+
+static void another_version_is_another_cache(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	const CacheEntry entry = {.scope = "refs/heads/main", .key = "pip-1", .version = "zstd", .other_version = "gzip",
+	        .form = "tree", .digest = D1, .bytes = 1};
+	assert_ok(caches_put(f->store, f->repo, &entry, (CacheLimits){0}, NULL, &error));
+	assert_cache(f, "['refs/heads/main']", "pip-1", "['pip-']", false, NULL);
+	g_autoptr(json_t) may = test_json("['refs/heads/main']");
+	static const char *const fits[] = {"['zstd']", "['gzip']", "['other','gzip']"};
+	for (size_t i = 0; i < G_N_ELEMENTS(fits); i++) {
+		g_autoptr(json_t) versions = test_json(fits[i]);
+		g_autoptr(json_t) got = caches_get(f->store, f->repo, may, "pip-1", versions, NULL, NULL);
+		g_assert_true(json_get_bool(got, "hit", false));
+		g_assert_cmpstr(json_get_string(got, "version", NULL), ==, "zstd");
+	}
+	assert_fails(caches_check(f->store, f->repo, "refs/heads/main", "pip-1", "gzip", &error), ASSAY_ERROR_BUSY);
+	assert_ok(caches_check(f->store, f->repo, "refs/heads/main", "pip-1", "v", &error));
+	assert_fails(caches_check(f->store, f->repo, "refs/heads/main", "a,b", "v", &error), ASSAY_ERROR_USER);
+}
+
+static void caches_unused_longest_make_room(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	const CacheLimits limits = {.bytes = 25, .age_us = 100 * G_USEC_PER_SEC};
+	static const char *const keys[] = {"a", "b"};
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		const CacheEntry entry = {.scope = "refs/heads/main", .key = keys[i], .version = "v", .form = "tree", .digest = D1,
+		        .bytes = 10};
+		clock_set_test(now_us() + G_USEC_PER_SEC);
+		assert_ok(caches_put(f->store, f->repo, &entry, limits, NULL, &error));
+	}
+	clock_set_test(now_us() + G_USEC_PER_SEC);
+	assert_cache(f, "['refs/heads/main']", "a", "[]", true, "a"); /* used: b goes before it */
+	CacheEntry more = {.scope = "refs/heads/main", .key = "c", .version = "v", .form = "tree", .digest = D2, .bytes = 10};
+	clock_set_test(now_us() + G_USEC_PER_SEC);
+	assert_ok(caches_put(f->store, f->repo, &more, limits, NULL, &error));
+	assert_cache(f, "['refs/heads/main']", "b", "[]", false, NULL);
+	assert_cache(f, "['refs/heads/main']", "a", "[]", true, "a");
+	clock_set_test(now_us() + 101 * G_USEC_PER_SEC);
+	more.key = "d";
+	assert_ok(caches_put(f->store, f->repo, &more, limits, NULL, &error));
+	assert_cache(f, "['refs/heads/main']", "a", "[]", false, NULL);
+	assert_cache(f, "['refs/heads/main']", "d", "[]", true, "d");
+	more.bytes = 26;
+	assert_fails(caches_put(f->store, f->repo, &more, limits, NULL, &error), ASSAY_ERROR_USER);
 }
 
 int main(int argc, char **argv)
@@ -163,6 +230,9 @@ int main(int argc, char **argv)
 	TEST(candidates_of_one_evaluation_are_counted_once_a_run);
 	TEST(wrong_names_and_digests_are_refused);
 	TEST(a_cache_is_found_by_key_then_by_prefix);
+	TEST(the_nearest_scope_is_asked_for_everything_first);
+	TEST(another_version_is_another_cache);
+	TEST(caches_unused_longest_make_room);
 	TEST(a_cache_of_a_topic_does_not_reach_main);
 	return g_test_run();
 }
