@@ -197,7 +197,8 @@ int zygote_main(int socket_fd)
 		autofd int secrets_fd = -1;
 		wait_for_request(socket_fd, polls, polls_len);
 		ssize_t got = receive(socket_fd, text, &secrets_fd);
-		if (got == 0)
+		/* The agent is gone; one that was killed may have left answers of ours unread. */
+		if (got == 0 || (got < 0 && errno == ECONNRESET))
 			return 0;
 		if (got < 0) {
 			log_error("the zygote cannot receive", KV("why", g_strerror(errno)));
