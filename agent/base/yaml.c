@@ -73,6 +73,12 @@ static bool mistake(Reader *reader, int line, int column, const char *format, ..
 	return false;
 }
 
+/** The bytes of a byte order mark at the start: libyaml would count it as a column. */
+static size_t mark_length(const YamlDocument *document)
+{
+	return document->source_len >= 3 && memcmp(document->source, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 /** For mistakes that libyaml knows by offset. */
 static bool mistake_at_offset(Reader *reader, size_t offset, const char *why)
 {
@@ -82,6 +88,16 @@ static bool mistake_at_offset(Reader *reader, size_t offset, const char *why)
 	return mistake(reader, line, column, "%s", why);
 }
 
+static bool is_tab(const YamlDocument *document, int line, int column)
+{
+	const char *p = document->source + mark_length(document);
+	for (int at = 1; at < line && p; at++) {
+		p = strchr(p, '\n');
+		p = p ? p + 1 : NULL;
+	}
+	return p && strspn(p, " \t") >= (size_t)column && p[column - 1] == '\t';
+}
+
 static bool parser_mistake(Reader *reader)
 {
 	const yaml_parser_t *parser = &reader->parser;
@@ -89,9 +105,11 @@ static bool parser_mistake(Reader *reader)
 	if (parser->error == YAML_MEMORY_ERROR)
 		return mistake(reader, 0, 0, "not enough memory");
 	if (parser->error == YAML_READER_ERROR)
-		return mistake_at_offset(reader, parser->problem_offset, why);
+		return mistake_at_offset(reader, parser->problem_offset + mark_length(reader->document), why);
 	int line = (int)parser->problem_mark.line + 1;
 	int column = (int)parser->problem_mark.column + 1;
+	if (strstr(why, "cannot start any token") && is_tab(reader->document, line, column))
+		return mistake(reader, line, column, "a tab cannot indent; write spaces");
 	if (parser->context)
 		return mistake(reader, line, column, "%s, %s (line %d)", why, parser->context,
 		        (int)parser->context_mark.line + 1);
@@ -361,8 +379,9 @@ static bool read_document(Reader *reader)
 	if (!yaml_parser_initialize(&reader->parser))
 		return mistake(reader, 0, 0, "not enough memory");
 	yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&reader->parser, (const unsigned char *)document->source,
-	        document->source_len);
+	size_t mark = mark_length(document);
+	yaml_parser_set_input_string(&reader->parser, (const unsigned char *)document->source + mark,
+	        document->source_len - mark);
 	bool good = read_stream(reader);
 	yaml_parser_delete(&reader->parser);
 	return good;

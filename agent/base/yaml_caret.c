@@ -98,6 +98,9 @@ void yaml_position(const YamlDocument *document, size_t offset, int *out_line, i
 {
 	const char *p = document->source;
 	const char *end = p + MIN(offset, document->source_len);
+	/* A byte order mark is no column. */
+	if (end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0)
+		p += 3;
 	*out_line = 1;
 	*out_column = 1;
 	while (p < end) {

@@ -107,7 +107,7 @@ static bool is_silenced(const Lint *lint, int line, const char *rule)
 static void tell(Lint *lint, int line, int column, const char *rule, const char *format, va_list args)
 {
 	g_autofree char *key = g_strdup_printf("%d:%d:%s", line, column, rule);
-	if (json_array_size(lint->warnings) >= WARNINGS_MAX || g_hash_table_contains(lint->told, key) ||
+	if (g_hash_table_contains(lint->told, key) ||
 	        is_silenced(lint, line, rule))
 		return;
 	g_hash_table_add(lint->told, g_steal_pointer(&key));
@@ -118,8 +118,15 @@ static void tell(Lint *lint, int line, int column, const char *rule, const char 
 	                                              rule, "message", message, "caret", caret));
 }
 
+static bool is_full(const Lint *lint)
+{
+	return json_array_size(lint->warnings) >= WARNINGS_MAX;
+}
+
 void lint_warn(Lint *lint, const YamlNode *at, const char *rule, const char *format, ...)
 {
+	if (is_full(lint))
+		return;
 	va_list args;
 	va_start(args, format);
 	tell(lint, at->line, at->column, rule, format, args);
@@ -143,6 +150,8 @@ void lint_warn_expression(Lint *lint, const YamlNode *at, size_t number, const c
 {
 	int line = at->line;
 	int column = at->column;
+	if (is_full(lint))
+		return;
 	if (expr_is_template(at->text))
 		place_of(lint, at, "${{", number, &line, &column);
 	va_list args;
@@ -155,6 +164,8 @@ void lint_warn_text(Lint *lint, const YamlNode *at, const char *text, const char
 {
 	int line = 0;
 	int column = 0;
+	if (is_full(lint))
+		return;
 	place_of(lint, at, text, 0, &line, &column);
 	va_list args;
 	va_start(args, format);
@@ -275,6 +286,8 @@ static void lint_expression(Lint *lint, const LintPlace *place, const YamlNode *
 
 static void lint_scalar(Lint *lint, const LintPlace *place, const YamlNode *at)
 {
+	if (is_full(lint))
+		return;
 	bool condition = g_strcmp0(place->key, "if") == 0;
 	if (condition && (at->kind == YAML_BOOLEAN || at->kind == YAML_NUMBER))
 		lint_warn(lint, at, "constant-condition", "this condition is always the same; remove it, or what it guards");
@@ -285,7 +298,7 @@ static void lint_scalar(Lint *lint, const LintPlace *place, const YamlNode *at)
 		const char *p = at->text;
 		const char *expression = NULL;
 		size_t len = 0;
-		for (size_t i = 0; expr_next(&p, &expression, &len); i++)
+		for (size_t i = 0; expr_next(&p, at->text + at->len, &expression, &len); i++)
 			lint_expression(lint, place, at, i, expression, len, alone && !place->script);
 	} else if (condition && at->len > 0) {
 		lint_expression(lint, place, at, 0, at->text, at->len, true);

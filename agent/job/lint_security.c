@@ -301,7 +301,7 @@ static void check_environment_files(Lint *lint, const YamlNode *run)
 			const char *p = before;
 			const char *expression = NULL;
 			size_t len = 0;
-			while (expr_next(&p, &expression, &len)) {
+			while (expr_next(&p, before + end, &expression, &len)) {
 				ExprFacts facts;
 				expr_facts(expression, len, &facts);
 				for (guint j = 0; j < facts.references->len; j++)

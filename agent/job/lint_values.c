@@ -150,7 +150,7 @@ static const YamlNode *vector_of(const YamlNode *job, const char *text)
 	const char *expression = NULL;
 	size_t len = 0;
 	const char *matrix = "matrix.";
-	if (!expr_is_single(text) || !expr_next(&p, &expression, &len) || len <= strlen(matrix) ||
+	if (!expr_is_single(text) || !expr_next(&p, text + strlen(text), &expression, &len) || len <= strlen(matrix) ||
 	        strncmp(expression, matrix, strlen(matrix)) != 0)
 		return NULL;
 	g_autofree char *name = g_strndup(expression + strlen(matrix), len - strlen(matrix));

@@ -51,4 +51,4 @@ void expr_facts_clear(ExprFacts *facts);
  *
  * @out   the expression without blanks around; points into the text
  */
-bool expr_next(const char **at, const char **out, size_t *out_len);
+bool expr_next(const char **at, const char *end, const char **out, size_t *out_len);

@@ -50,10 +50,10 @@ static bool next_segment(const char *text, const char *end, Segment *out, GError
 	return true;
 }
 
-bool expr_next(const char **at, const char **out, size_t *out_len)
+bool expr_next(const char **at, const char *end, const char **out, size_t *out_len)
 {
 	Segment segment;
-	if (!next_segment(*at, *at + strlen(*at), &segment, NULL) || !segment.expression)
+	if (!next_segment(*at, end, &segment, NULL) || !segment.expression)
 		return false;
 	*at = segment.rest;
 	*out = segment.expression;

@@ -124,6 +124,22 @@ static void broken_text_is_refused(void)
 	assert_json("\xEF\xBB\xBF" "a: 1", "{\"a\":1}");
 }
 
+static void a_byte_order_mark_is_no_column(void)
+{
+	assert_json("\xEF\xBB\xBF" "a: 1\nb: 2\n", "{\"a\":1,\"b\":2}");
+	refused("\xEF\xBB\xBF" "a: \xff\n", "t.yml:1:4: not UTF-8");
+	refused("\xEF\xBB\xBF" "a: \x1b\n", "t.yml:1:4: control characters");
+	refused("\xEF\xBB\xBF" "a: [\nb: }\n", "t.yml:2:4:");
+}
+
+static void line_ends_of_windows_and_tabs(void)
+{
+	assert_json("a: |\r\n  x\r\n  y\r\nb: z\r\n", "{\"a\":\"x\\ny\\n\",\"b\":\"z\"}");
+	refused("a:\n\tb: 1\n", "t.yml:2:1: a tab cannot indent; write spaces");
+	refused("a:\n  \tb: 1\n  \tc: 1\n", "a tab");
+	assert_json("a: 'x\ty'\nb: 1\t\n", "{\"a\":\"x\\ty\",\"b\":1}");
+}
+
 static void alias_shares_its_anchor(void)
 {
 	assert_json("a: &x {b: [1]}\nc: *x\nd: &x 2\ne: *x\n", "{\"a\":{\"b\":[1]},\"c\":{\"b\":[1]},\"d\":2,\"e\":2}");
@@ -181,6 +197,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/yaml/control_characters_never_reach_a_terminal",
 	        control_characters_never_reach_a_terminal);
 	g_test_add_func("/yaml/broken_text_is_refused", broken_text_is_refused);
+	g_test_add_func("/yaml/a_byte_order_mark_is_no_column", a_byte_order_mark_is_no_column);
+	g_test_add_func("/yaml/line_ends_of_windows_and_tabs", line_ends_of_windows_and_tabs);
 	g_test_add_func("/yaml/alias_shares_its_anchor", alias_shares_its_anchor);
 	g_test_add_func("/yaml/alias_bombs_are_refused", alias_bombs_are_refused);
 	g_test_add_func("/yaml/depth_and_size_are_bounded", depth_and_size_are_bounded);

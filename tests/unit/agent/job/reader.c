@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "agent/base/autoptr.h"
 #include "agent/base/json.h"
+#include "agent/job/lint.h"
 
 static Workflow *read_valid(const char *text)
 {
@@ -207,6 +209,71 @@ static void mistakes_are_bounded(void)
 	g_assert_cmpuint(json_array_size(errors), ==, 100);
 }
 
+/** The file is refused, and one of its mistakes says so; NULL: it is valid. It is linted, too. */
+static void ends_with(const char *what, GString *text, const char *message)
+{
+	gint64 start = g_get_monotonic_time();
+	g_autoptr(json_t) errors = NULL;
+	g_autoptr(YamlDocument) document = reader_check(text->str, text->len, "w.yml", &errors);
+	g_autoptr(json_t) warnings = document ? lint_document(document, NULL) : NULL;
+	const char *first = json_get_string(json_array_get(errors, 0), "message", NULL);
+	if (!message != !first || (message && !strstr(first, message)))
+		g_test_message("%s: %s", what, first ? first : "valid");
+	g_assert_true(!message == !first && (!message || strstr(first, message)));
+	g_test_message("%s: %.3f s", what, (double)(g_get_monotonic_time() - start) / 1e6);
+	/* A loaded machine with a sanitizer is slow; what grows with the square of its size is slower. */
+	g_assert_cmpint(g_get_monotonic_time() - start, <, 60 * G_USEC_PER_SEC);
+	g_string_free(text, TRUE);
+}
+
+/** `before`, then `one` many times with its number at each '@', then `after`. */
+static GString *repeated(const char *before, const char *one, int times, const char *after)
+{
+	GString *text = g_string_new(before);
+	g_auto(GStrv) parts = g_strsplit(one, "@", -1);
+	for (int i = 0; i < times; i++)
+		for (char **part = parts; *part; part++) {
+			g_string_append(text, *part);
+			if (part[1])
+				g_string_append_printf(text, "%d", i);
+		}
+	g_string_append(text, after);
+	return text;
+}
+
+static void hostile_files_end_soon_and_clearly(void)
+{
+	const char *run = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n    - run: ";
+	g_autofree char *spaces = g_strnfill(5000000, ' ');
+	g_autofree char *head = g_strdup_printf("%s|\n%s", run, spaces);
+	ends_with("a wide indent", repeated(head, "x@\n", 1, ""), NULL);
+	ends_with("a long script", repeated("on: push\njobs: {a: {runs-on: x, steps: [{run: '", "line @\n\n", 400000, "'}]}}\n"), NULL);
+	ends_with("a file that is too large", repeated(run, "0123456789@@", 600000, "\n"), "larger than 10 MiB");
+	ends_with("steps", repeated("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n", "    - run: x@\n", 100000, ""), NULL);
+	ends_with("expressions", repeated(run, "${{ github.sha }} @ ", 100000, "\n"), NULL);
+	ends_with("open expressions", repeated(run, "${{ @ ", 100000, "\n"), "not closed");
+	ends_with("strangers' words", repeated(run, "${{ github.head_ref }} @ ", 50000, "\n"), NULL);
+	ends_with("groups", repeated(run, "${{ ((((((((((@)))))))))) }} ", 50000, "\n"), NULL);
+	ends_with("a deep expression", repeated("on: push\njobs: {a: {runs-on: x, if: \"", "!(a@ == ", 2000, "\"}}"), "Unexpected");
+	ends_with("keys", repeated("on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\nenv:\n", "  K@: v\n", 200000, ""), NULL);
+	ends_with("jobs", repeated("on: push\njobs:\n", "  j@: {runs-on: x, steps: [{run: x}]}\n", 50000, ""), "can have 256 jobs");
+	ends_with("anchors", repeated("on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\nenv:\n", "  K@: &a@ v\n", 100000, ""), NULL);
+	ends_with("values of a matrix", repeated("on: push\njobs: {a: {runs-on: x, steps: [{run: x}], strategy: {matrix: {v: [", "@,", 100000, "]}}}}\n"), NULL);
+	ends_with("patterns", repeated("on: {push: {branches: [", "'*a?+[x]@***',", 50000, "]}}\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n"), NULL);
+	ends_with("comments", repeated("on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n", "# assay: ignore[@\n", 400000, ""), NULL);
+	ends_with("brackets", repeated("on: ", "[[[[[[[[[[", 10000, ""), "nested deeper than 100");
+	ends_with("maps", repeated("on: ", "{a: {a: {a: ", 10000, ""), "nested deeper than 100");
+	ends_with("tabs", repeated("on: push\n", "\t@", 1, ": x\n"), "tab");
+	GString *needs = g_string_new("on: push\njobs:\n");
+	for (int i = 0; i < 256; i++) {
+		g_string_append_printf(needs, "  j%d:\n    runs-on: x\n    steps: [{run: x}]\n    needs: [", i);
+		for (int j = 0; j < i; j++)
+			g_string_append_printf(needs, "j%d,", j);
+		g_string_append(needs, "]\n");
+	}
+	ends_with("needs", needs, NULL);
+}
+
 static void refusals_name_their_place(void)
 {
 	g_autoptr(Workflow) workflow = read_valid("on: push\njobs:\n  a:\n    services: {db: {image: pg}}\n" STEPS "  b:\n" STEPS
@@ -239,6 +306,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/reader/matrices_and_filters_are_checked", matrices_and_filters_are_checked);
 	g_test_add_func("/reader/all_mistakes_are_told_in_order", all_mistakes_are_told_in_order);
 	g_test_add_func("/reader/mistakes_are_bounded", mistakes_are_bounded);
+	g_test_add_func("/reader/hostile_files_end_soon_and_clearly", hostile_files_end_soon_and_clearly);
 	g_test_add_func("/reader/refusals_name_their_place", refusals_name_their_place);
 	g_test_add_func("/reader/anchors_share_steps", anchors_share_steps);
 	return g_test_run();
