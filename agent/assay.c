@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The roof of the left half: what people type. `assay serve` joins the daemon with its front; `assay run` turns the same
- * daemon without one; verbs that ask the agent are in agent/cli/; verbs that read repos and data are the worker's, and
- * this program becomes it.
+ * The roof of the left half, which `assay` (start.c) becomes for its verbs. `assay serve` joins the daemon with its
+ * front; `assay run` turns the same daemon without one; verbs that ask the agent are in agent/cli/.
  */
 #include <errno.h>
 #include <glib-unix.h>
@@ -48,15 +47,6 @@ static char *worker_path(void)
 	if (relative && access(relative, X_OK) == 0)
 		return g_canonicalize_filename(relative, NULL);
 	return g_strdup(ASSAY_LIBEXEC "/assay-worker");
-}
-
-static int become_worker(char **argv)
-{
-	g_autofree char *worker = worker_path();
-	execv(worker, argv);
-	g_autoptr(GError) error = NULL;
-	fail_errno(&error, errno, "cannot start %s, the other half of this program; is it installed whole?", worker);
-	return error_print(error);
 }
 
 /* ---- serve ---- */
@@ -289,8 +279,6 @@ int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "C.UTF-8");
 	const Verb *verb = argc > 1 ? verb_find(argv[1], argc > 2 ? argv[2] : NULL) : NULL;
-	if (verb && verb->half == VERB_WORKER)
-		return become_worker(argv);
 	if (verb && strcmp(verb->noun, "serve") == 0)
 		return verb_serve(argc - 1, argv + 1);
 	if (verb && strcmp(verb->noun, "run") == 0)

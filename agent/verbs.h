@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The verb table: everything `assay <noun> <verb>` can be told, one row each. Help, completion and the man pages are
- * made from it. It is compiled into both programs; which of them does the work is the row's `half`.
+ * made from it. It is compiled into all programs; which of them does the work is the row's `half`.
  */
 #pragma once
 
-#include <glib.h>
+#include <stddef.h>
 #include <string.h>
 
 typedef enum VerbHalf {
-	VERB_SERVER, /* `assay` does it itself, or asks the agent */
-	VERB_WORKER, /* `assay` hands over to `assay-worker` with the same arguments */
+	VERB_SERVER, /* assay-agent is the agent, or asks it */
+	VERB_WORKER, /* assay-worker does it, with the same arguments */
 } VerbHalf;
 
 typedef struct Verb {
@@ -28,7 +28,7 @@ extern const Verb verbs[];
 static inline const Verb *verb_find(const char *first, const char *second)
 {
 	for (const Verb *row = verbs; row->noun; row++)
-		if (strcmp(row->noun, first) == 0 && (!row->verb || g_strcmp0(row->verb, second) == 0))
+		if (strcmp(row->noun, first) == 0 && (!row->verb || (second && strcmp(row->verb, second) == 0)))
 			return row;
 	return NULL;
 }

@@ -13,12 +13,8 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/yaml.h"
-#include "agent/job/calls.h"
-#include "agent/job/lint.h"
-#include "agent/job/reader.h"
+#include "agent/job/validate.h"
 #include "agent/model/expr.h"
-
-#define FOLDER_DEPTH_MAX 32
 
 static int wrong_use(const char *verb, const char *why)
 {
@@ -62,174 +58,6 @@ static bool read_options(int *argc, char ***argv, const GOptionEntry *entries, c
 
 /* validate */
 
-typedef struct Validation {
-	bool json;
-	bool lint;
-	bool strict; /* a warning is a failure */
-	int status;
-} Validation;
-
-static void raise_status(Validation *validation, int status)
-{
-	validation->status = MAX(validation->status, status);
-}
-
-static void print_json_line(json_t *line)
-{
-	char *text = json_dumps(line, JSON_COMPACT | JSON_ENCODE_ANY);
-	puts(text ? text : "{\"error\":\"the value is nested too deep to be written\"}");
-	free(text);
-}
-
-static void remove_carets(json_t *list)
-{
-	size_t i = 0;
-	json_t *one = NULL;
-	json_array_foreach(list, i, one)
-		json_object_del(one, "caret");
-}
-
-static void print_verdict(const Validation *validation, const char *path, const YamlDocument *document, json_t *errors,
-        json_t *warnings)
-{
-	size_t i = 0;
-	json_t *one = NULL;
-	if (validation->json) {
-		remove_carets(errors);
-		remove_carets(warnings);
-		g_autoptr(json_t) line = json_object();
-		json_set_string(line, "path", path);
-		json_set_bool(line, "valid", document != NULL);
-		json_set(line, "errors", json_incref(errors));
-		if (warnings)
-			json_set(line, "warnings", json_incref(warnings));
-		print_json_line(line);
-		return;
-	}
-	json_array_foreach(errors, i, one)
-		printf("%s\n", json_get_string(one, "caret", ""));
-	json_array_foreach(warnings, i, one)
-		printf("%s\n", json_get_string(one, "caret", ""));
-	if (!document)
-		return;
-	printf("%s: valid\n", path);
-	g_autoptr(json_t) refusals = reader_refusals(document);
-	json_array_foreach(refusals, i, one)
-		fprintf(stderr, "assay: %s\n", json_string_value(one));
-}
-
-/* A called file beside the one that is checked; those of other repos are not looked for. */
-static GBytes *read_beside(void *data, const CallPlace *place, char **out_sha, GError **error)
-{
-	const char *root = data;
-	(void)out_sha;
-	if (place->repo) {
-		fail(error, ASSAY_ERROR_ABSENT, "it stands in another repo");
-		return NULL;
-	}
-	g_autofree char *path = g_build_filename(root, place->path, NULL);
-	return fd_read_file(path, YAML_BYTES_MAX, error);
-}
-
-/* The folder that a workflow file's repo begins in; where there is none, a file of that name would be missed. */
-static char *root_of(const char *path)
-{
-	static const char *const folders[] = {"/.github/workflows/", "/.assay/workflows/"};
-	g_autofree char *whole = g_canonicalize_filename(path, NULL);
-	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
-		const char *at = g_strrstr(whole, folders[i]);
-		if (at)
-			return g_strndup(whole, (size_t)(at - whole));
-	}
-	return NULL;
-}
-
-static bool has_calls(const YamlDocument *document)
-{
-	const YamlNode *jobs = yaml_get(document->root, "jobs");
-	for (size_t i = 1; i < jobs->items_len; i += 2)
-		if (yaml_get(jobs->items[i], "uses"))
-			return true;
-	return false;
-}
-
-/* What a workflow gives to those that it calls, where they can be read. Most call none: nothing is made of them. */
-static bool validate_calls(const YamlDocument *document, const char *path, json_t *errors)
-{
-	g_autofree char *root = has_calls(document) ? root_of(path) : NULL;
-	if (!root)
-		return true;
-	const CallSource source = {.read = read_beside, .data = root, .lenient = true};
-	g_autoptr(json_t) none = NULL;
-	g_autoptr(Workflow) workflow = reader_read(document->source, document->source_len, path, &none);
-	bool good = !workflow || calls_load(workflow, &source, errors);
-	calls_tell(errors);
-	return good;
-}
-
-static void validate_file(Validation *validation, const char *path)
-{
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GBytes) bytes = fd_read_file(path, YAML_BYTES_MAX, &error);
-	if (!bytes) {
-		raise_status(validation, error_print(error));
-		return;
-	}
-	gsize len = 0;
-	const char *text = g_bytes_get_data(bytes, &len);
-	g_autoptr(json_t) errors = NULL;
-	g_autoptr(YamlDocument) document = reader_check(text ? text : "", len, path, &errors);
-	if (document && !validate_calls(document, path, errors))
-		g_clear_pointer(&document, yaml_document_free);
-	g_autofree char *root = document && validation->lint ? root_of(path) : NULL;
-	g_autoptr(json_t) warnings = !validation->lint ? NULL : document ? lint_document(document, root) : json_array();
-	print_verdict(validation, path, document, errors, warnings);
-	raise_status(validation, document && !(validation->strict && json_array_size(warnings) > 0) ? 0 : 1);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/** Gathers the files below a folder, sorted; links to folders are not followed. */
-static void gather(GPtrArray *files, const char *folder, int depth)
-{
-	g_autoptr(GDir) dir = depth < FOLDER_DEPTH_MAX ? g_dir_open(folder, 0, NULL) : NULL;
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	for (const char *name; dir && (name = g_dir_read_name(dir));)
-		g_ptr_array_add(names, g_strdup(name));
-	g_ptr_array_sort(names, compare_names);
-	for (guint i = 0; i < names->len; i++) {
-		const char *name = g_ptr_array_index(names, i);
-		g_autofree char *path = g_build_filename(folder, name, NULL);
-		bool workflow = g_str_has_suffix(name, ".yml") || g_str_has_suffix(name, ".yaml");
-		if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
-			if (strcmp(name, ".git") != 0 && !g_file_test(path, G_FILE_TEST_IS_SYMLINK))
-				gather(files, path, depth + 1);
-		} else if (workflow && g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
-			g_ptr_array_add(files, g_steal_pointer(&path));
-		}
-	}
-}
-
-static void validate_path(Validation *validation, const char *path)
-{
-	if (!g_file_test(path, G_FILE_TEST_IS_DIR)) {
-		validate_file(validation, path);
-		return;
-	}
-	g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
-	gather(files, path, 0);
-	for (guint i = 0; i < files->len; i++)
-		validate_file(validation, g_ptr_array_index(files, i));
-	if (files->len == 0) {
-		g_autoptr(GError) error = NULL;
-		fail(&error, ASSAY_ERROR_ABSENT, "no workflow in '%s': there is no .yml or .yaml file below it", path);
-		raise_status(validation, error_print(error));
-	}
-}
-
 int verb_validate(int argc, char **argv)
 {
 	g_autofree char *format = NULL;
@@ -247,13 +75,18 @@ int verb_validate(int argc, char **argv)
 		return wrong_use("validate", "--format is text or json");
 	if (argc < 2)
 		return wrong_use("validate", "a file or folder is missing");
-	Validation validation = {.json = g_strcmp0(format, "json") == 0, .lint = lint || strict, .strict = strict};
-	for (int i = 1; i < argc; i++)
-		validate_path(&validation, argv[i]);
-	return validation.status;
+	ValidateSpec spec = {.json = g_strcmp0(format, "json") == 0, .lint = lint || strict, .strict = strict};
+	return validate_paths(&spec, argv + 1);
 }
 
 /* expr */
+
+static void print_json_line(json_t *line)
+{
+	char *text = json_dumps(line, JSON_COMPACT | JSON_ENCODE_ANY);
+	puts(text ? text : "{\"error\":\"the value is nested too deep to be written\"}");
+	free(text);
+}
 
 /** What the status functions answer follows `job.status`, as in a step. */
 static ExprStatus status_of(const json_t *contexts)
