@@ -19,10 +19,16 @@
 #define TABLE_BYTES_MAX (1024 * 1024)
 #define VALUE_BYTES_MAX 65536
 #define CPU_PERIOD_US 100000
+#define EVENTS_BYTES_MAX 1024
 #define PREFIX "assay-"
 
 typedef enum Controller { CONTROLLER_MEMORY, CONTROLLER_PIDS, CONTROLLER_CPU, CONTROLLERS } Controller;
 static const char *const names[CONTROLLERS] = {"memory", "pids", "cpu"};
+
+void cgroup_init(Cgroup *group)
+{
+	*group = (Cgroup){.events_fd = -1, .refusals_fd = -1, .peak_fd = -1};
+}
 
 static char *read_text(const char *path, size_t limit_bytes)
 {
@@ -32,10 +38,15 @@ static char *read_text(const char *path, size_t limit_bytes)
 	return data ? g_strndup(data, len) : NULL;
 }
 
-static bool write_value(const char *folder, const char *file, const char *value)
+static int open_file(const char *folder, const char *file, int flags)
 {
 	g_autofree char *path = g_build_filename(folder, file, NULL);
-	autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static bool write_value(const char *folder, const char *file, const char *value)
+{
+	autofd int fd = open_file(folder, file, O_WRONLY);
 	return fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
 }
 
@@ -108,10 +119,8 @@ static int open_door(const char *folder)
 {
 	static const char *const doors[] = {"tasks", "cgroup.procs"};
 	int fd = -1;
-	for (size_t i = 0; fd < 0 && i < G_N_ELEMENTS(doors); i++) {
-		g_autofree char *path = g_build_filename(folder, doors[i], NULL);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-	}
+	for (size_t i = 0; fd < 0 && i < G_N_ELEMENTS(doors); i++)
+		fd = open_file(folder, doors[i], O_WRONLY);
 	return fd;
 }
 
@@ -167,12 +176,12 @@ static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, 
 	if (wanted(limits, CONTROLLER_MEMORY) && has_word(available, "memory")) {
 		out->has_memory = write_number(folder, "memory.max", limits->memory_bytes);
 		write_value(folder, "memory.swap.max", "0"); /* absent without swap accounting */
-		out->memory = g_strdup(folder);
-		out->events = g_build_filename(folder, "memory.events", NULL);
+		out->events_fd = open_file(folder, "memory.events", O_RDONLY);
+		out->peak_fd = open_file(folder, "memory.peak", O_RDONLY);
 	}
 	if (wanted(limits, CONTROLLER_PIDS) && has_word(available, "pids")) {
 		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
-		out->refusals = g_build_filename(folder, "pids.events", NULL);
+		out->refusals_fd = open_file(folder, "pids.events", O_RDONLY);
 	}
 	if (wanted(limits, CONTROLLER_CPU) && has_word(available, "cpu")) {
 		char text[48];
@@ -182,10 +191,8 @@ static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, 
 	}
 }
 
-static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller controller)
+static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller controller, const char *base)
 {
-	g_autofree char *mount = find_mount(names[controller]);
-	g_autofree char *base = mount ? own_folder(mount, names[controller]) : NULL;
 	const char *folder = base ? make_folder(out, base) : NULL;
 	if (!folder)
 		return;
@@ -193,12 +200,13 @@ static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller control
 	case CONTROLLER_MEMORY:
 		out->has_memory = write_number(folder, "memory.limit_in_bytes", limits->memory_bytes);
 		write_number(folder, "memory.memsw.limit_in_bytes", limits->memory_bytes);
-		out->memory = g_strdup(folder);
-		out->events = g_build_filename(folder, "memory.oom_control", NULL);
+		out->events_fd = open_file(folder, "memory.oom_control", O_RDONLY);
+		out->peak_fd = open_file(folder, "memory.max_usage_in_bytes", O_RDWR);
+		out->peak_can_be_reset = true;
 		break;
 	case CONTROLLER_PIDS:
 		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
-		out->refusals = g_build_filename(folder, "pids.events", NULL);
+		out->refusals_fd = open_file(folder, "pids.events", O_RDONLY);
 		break;
 	case CONTROLLER_CPU:
 		out->has_cpus = write_number(folder, "cpu.cfs_period_us", CPU_PERIOD_US) &&
@@ -245,23 +253,67 @@ static bool find_v2(char **out_base, char **out_available)
 	return false;
 }
 
+/*
+ * Where groups can be made, looked up once: with many mounts on the host that costs more than a group. A process and its
+ * clones keep what was found, as long as groups can be made there.
+ */
+typedef struct Found {
+	bool looked;
+	bool is_v2;
+	char *base; /* of v2, likewise available */
+	char *available;
+	char *bases[CONTROLLERS]; /* of v1; NULL: there is none */
+} Found;
+static Found found;
+
+void cgroup_look(void)
+{
+	g_free(found.base);
+	g_free(found.available);
+	for (Controller each = 0; each < CONTROLLERS; each++)
+		g_free(found.bases[each]);
+	found = (Found){.looked = true};
+	found.is_v2 = find_v2(&found.base, &found.available);
+	for (Controller each = 0; each < CONTROLLERS && !found.is_v2; each++) {
+		g_autofree char *mount = find_mount(names[each]);
+		g_autofree char *base = mount ? own_folder(mount, names[each]) : NULL;
+		if (base && access(base, W_OK) == 0)
+			found.bases[each] = g_steal_pointer(&base);
+	}
+}
+
+static bool make_all(const CgroupLimits *limits, Cgroup *out)
+{
+	cgroup_init(out);
+	int wanted_len = 0;
+	if (found.is_v2) {
+		limit_v2(limits, out, found.base, found.available);
+		return out->folders_len == 1;
+	}
+	for (Controller each = 0; each < CONTROLLERS; each++)
+		if (is_worth_a_group(limits, each) && found.bases[each]) {
+			wanted_len++;
+			limit_v1(limits, out, each, found.bases[each]);
+		}
+	return out->folders_len == wanted_len;
+}
+
 void cgroup_make(const CgroupLimits *limits, Cgroup *out)
 {
-	*out = (Cgroup){0};
-	g_autofree char *base = NULL;
-	g_autofree char *available = NULL;
 	bool any = false;
+	cgroup_init(out);
 	for (Controller each = 0; each < CONTROLLERS; each++)
 		any = any || is_worth_a_group(limits, each);
 	if (!any)
 		return;
-	if (find_v2(&base, &available)) {
-		limit_v2(limits, out, base, available);
+	bool fresh = !found.looked;
+	if (fresh)
+		cgroup_look();
+	if (make_all(limits, out) || fresh)
 		return;
-	}
-	for (Controller each = 0; each < CONTROLLERS; each++)
-		if (is_worth_a_group(limits, each))
-			limit_v1(limits, out, each);
+	cgroup_remove(out); /* what was found may have gone since */
+	cgroup_look();
+	make_all(limits, out);
 }
 
 bool cgroup_join(const Cgroup *group)
@@ -272,30 +324,36 @@ bool cgroup_join(const Cgroup *group)
 	return true;
 }
 
-static int64_t count_of(const char *path, const char *word)
+/* A small file from its beginning; false when there is none. */
+static bool read_again(int fd, char *text, size_t size)
 {
-	g_autofree char *text = path ? read_text(path, VALUE_BYTES_MAX) : NULL;
-	const char *at = text ? strstr(text, word) : NULL;
+	ssize_t len = fd >= 0 ? pread(fd, text, size - 1, 0) : -1;
+	if (len >= 0)
+		text[len] = '\0';
+	return len >= 0;
+}
+
+static int64_t count_of(int fd, const char *word)
+{
+	char text[EVENTS_BYTES_MAX];
+	const char *at = read_again(fd, text, sizeof text) ? strstr(text, word) : NULL;
 	return at ? g_ascii_strtoll(at + strlen(word), NULL, 10) : 0;
 }
 
+/* v1 forgets between two steps; v2 keeps the whole job's. */
 static int64_t memory_peak(const Cgroup *group)
 {
-	static const char *const files[] = {"memory.peak", "memory.max_usage_in_bytes"};
-	for (size_t i = 0; group->memory && i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(group->memory, files[i], NULL);
-		g_autofree char *text = read_text(path, VALUE_BYTES_MAX);
-		if (text) {
-			write_value(group->memory, files[i], "0"); /* v1 forgets; v2 keeps the whole job's peak */
-			return g_ascii_strtoll(text, NULL, 10);
-		}
-	}
-	return -1;
+	char text[EVENTS_BYTES_MAX];
+	if (!read_again(group->peak_fd, text, sizeof text))
+		return -1;
+	if (group->peak_can_be_reset)
+		(void)!pwrite(group->peak_fd, "0", 1, 0);
+	return g_ascii_strtoll(text, NULL, 10);
 }
 
 void cgroup_judge(const Cgroup *group, CgroupCounts *known, StepEnd *end)
 {
-	const CgroupCounts counts = {.oom = count_of(group->events, "oom_kill "), .refusals = count_of(group->refusals, "max ")};
+	const CgroupCounts counts = {.oom = count_of(group->events_fd, "oom_kill "), .refusals = count_of(group->refusals_fd, "max ")};
 	bool failed = end->signal != 0 || end->exit_code != 0;
 	if (failed && counts.oom > known->oom)
 		end->cause = "oom";
@@ -309,16 +367,16 @@ void cgroup_judge(const Cgroup *group, CgroupCounts *known, StepEnd *end)
 
 void cgroup_remove(Cgroup *group)
 {
+	autofd_close(&group->events_fd);
+	autofd_close(&group->refusals_fd);
+	autofd_close(&group->peak_fd);
 	for (int i = 0; i < group->folders_len; i++) {
 		close(group->doors[i]);
 		for (int try = 0; rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
 			g_usleep(2000); /* the last member's end reaches the group a moment after its parent */
 		g_free(group->folders[i]);
 	}
-	g_free(group->memory);
-	g_free(group->events);
-	g_free(group->refusals);
-	*group = (Cgroup){0};
+	cgroup_init(group);
 }
 
 char *cgroup_describe(int *out_version)

@@ -17,14 +17,15 @@ typedef struct CgroupLimits {
 	double cpus;
 } CgroupLimits;
 
-/** What one place has; all zero is "none". */
+/** What one place has; cgroup_init() makes it "none". */
 typedef struct Cgroup {
 	char *folders[CGROUP_FOLDERS_MAX]; /* absolute; one for v2, one a controller for v1 */
 	int doors[CGROUP_FOLDERS_MAX];     /* writing "0" moves the writer in */
 	int folders_len;
-	char *memory; /* the folder of the memory controller, or NULL */
-	char *events;   /* the file with the oom_kill count */
-	char *refusals; /* the file that counts processes refused */
+	int events_fd;   /* the file with the oom_kill count; likewise -1 where there is none */
+	int refusals_fd; /* the file that counts processes refused */
+	int peak_fd;     /* the most memory that was used at once */
+	bool peak_can_be_reset;
 	bool has_memory, has_processes, has_cpus;
 } Cgroup;
 
@@ -34,6 +35,9 @@ typedef struct CgroupCounts {
 	int64_t refusals;
 } CgroupCounts;
 
+void cgroup_init(Cgroup *group);
+/** Looks where groups can be made. Not needed: but a process that does saves its clones the trouble. */
+void cgroup_look(void);
 /** Makes groups for as many of the limits as this host lets us; what it got is in has_…. Never fails. */
 void cgroup_make(const CgroupLimits *limits, Cgroup *out);
 /** Moves the calling process in; async-signal-safe. */
