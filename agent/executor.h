@@ -36,6 +36,7 @@ typedef struct PlaceSpec {
 	double cpus;
 	bool service;            /* where the place has a network of its own: listen on its loopback for the runner */
 	const char *hostname;
+	const struct PlaceRoot *root; /* an image instead of the host's programs (executors/root.h); for executors/ alone */
 } PlaceSpec;
 
 /** What a step runs. Borrowed until start() returns. */

@@ -50,6 +50,11 @@ static MountRow *add(Mounts *mounts, MountKind kind, const char *target, const c
 	return &g_array_index(mounts->rows, MountRow, mounts->rows->len - 1);
 }
 
+MountRow *mounts_add(Mounts *mounts, MountKind kind, const char *target, const char *source)
+{
+	return add(mounts, kind, target, source);
+}
+
 /* Folders above a target, each once. */
 static void add_parents(Mounts *mounts, const char *target)
 {
@@ -112,6 +117,21 @@ static void add_copy(Mounts *mounts, const char *name)
 	row->source_len = len > 0 ? (size_t)len : 0;
 }
 
+char *mounts_hosts_text(const char *hostname)
+{
+	return g_strdup_printf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", hostname);
+}
+
+char *mounts_resolver_text(const PlaceSpec *spec)
+{
+	g_autoptr(GBytes) resolver = NULL;
+	if (spec->network == PLACE_NETWORK_FULL)
+		resolver = fd_read_file("/etc/resolv.conf", SMALL_FILE_BYTES, NULL);
+	gsize len = 0;
+	const char *bytes = resolver ? g_bytes_get_data(resolver, &len) : NULL;
+	return g_strndup(bytes ? bytes : "", len);
+}
+
 static void add_etc(Mounts *mounts, const char *hostname)
 {
 	add(mounts, MOUNT_FOLDER, "etc", NULL);
@@ -123,8 +143,7 @@ static void add_etc(Mounts *mounts, const char *hostname)
 	        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n");
 	g_autofree char *name_line = g_strdup_printf("%s\n", hostname);
 	add_file(mounts, "etc/hostname", name_line);
-	g_autofree char *hosts =
-	        g_strdup_printf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", hostname);
+	g_autofree char *hosts = mounts_hosts_text(hostname);
 	add_file(mounts, "etc/hosts", hosts);
 	add_file(mounts, "etc/resolv.conf", ""); /* a place with the host's network covers it */
 	add(mounts, MOUNT_LINK, "etc/mtab", "../proc/self/mounts");
@@ -178,9 +197,9 @@ static void add_covers(Mounts *mounts, MountKind kind, const char *const *names,
 	}
 }
 
-static void add_proc(Mounts *mounts, bool steps_are_root)
+void mounts_add_proc(Mounts *mounts, bool steps_are_root)
 {
-	add(mounts, MOUNT_PROC, "proc", NULL);
+	add(mounts, MOUNT_PROC, "proc", NULL)->is_folder = true;
 	add_covers(mounts, MOUNT_HIDE, hidden, G_N_ELEMENTS(hidden));
 	add_covers(mounts, MOUNT_SEAL, sealed, G_N_ELEMENTS(sealed));
 	if (steps_are_root) {
@@ -234,12 +253,14 @@ char *mounts_recipe(const PlaceSpec *spec, GError **error)
 	return g_string_free(recipe, FALSE);
 }
 
-static void begin(Mounts *mounts)
+void mounts_begin(Mounts *mounts)
 {
 	*mounts = (Mounts){
 		.rows = g_array_sized_new(FALSE, FALSE, sizeof(MountRow), 64),
 		.texts = g_string_chunk_new(2048),
 		.copies = g_ptr_array_new_with_free_func(g_free),
+		.owner_uid = -1,
+		.owner_gid = -1,
 	};
 }
 
@@ -247,7 +268,7 @@ void mounts_list_template(const char *recipe, Mounts *out)
 {
 	static const char *const folders[] = {"tmp", "var", "run", MOUNTS_RUNNER + 1, "proc", "home", "home/runner"};
 	g_auto(GStrv) lines = g_strsplit(recipe, "\n", 0);
-	begin(out);
+	mounts_begin(out);
 	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
 		add_same(out, programs[i]);
 	add_etc(out, lines[0] ? lines[0] : MOUNTS_USER);
@@ -288,9 +309,9 @@ static bool add_folders(Mounts *mounts, const PlaceSpec *spec, GError **error)
 
 bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error)
 {
-	begin(out);
+	mounts_begin(out);
 	add_memory(out, spec);
-	add_proc(out, geteuid() == 0 && spec->uid == 0);
+	mounts_add_proc(out, geteuid() == 0 && spec->uid == 0);
 	add(out, MOUNT_PTS, "dev/pts", NULL);
 	if (spec->network == PLACE_NETWORK_FULL && access("/etc/resolv.conf", R_OK) == 0)
 		add(out, MOUNT_BIND, "etc/resolv.conf", "/etc/resolv.conf");

@@ -18,6 +18,9 @@
 #define MOUNTS_RUNNER "/run/assay" /* in memory: files that are made and read for each step */
 #define MOUNTS_USER "runner"
 #define MOUNTS_UID 1001
+#define MOUNTS_RECIPE_OF_IMAGES "assay" /* of the template that lends them its /dev */
+/* Where an image's scratch folder is seen while its layers are put over one another. */
+#define MOUNTS_UPPER "upperdir=/home/runner/upper,workdir=/home/runner/work"
 
 typedef enum MountKind {
 	MOUNT_FOLDER, /* an empty folder */
@@ -25,6 +28,7 @@ typedef enum MountKind {
 	MOUNT_LINK,   /* a symbolic link that says `source` */
 	MOUNT_FILE,   /* a file that holds `source` */
 	MOUNT_BIND,   /* a folder or file of the host */
+	MOUNT_SAME,   /* what the template has there, onto the root of an image */
 	MOUNT_NODE,   /* a character device of the host */
 	MOUNT_TMPFS,  /* an own one; `source` is its options */
 	MOUNT_PROC,
@@ -50,6 +54,13 @@ typedef struct Mounts {
 	GStringChunk *texts;
 	GPtrArray *copies;   /* the bytes of files copied from the host */
 	char *made_in_home;  /* the empty folder `work` that we had to make in the home; removed at the end */
+	/* Of a root that is an image: layers over one another. Every target in it is a stranger's. */
+	const char *layers_folder; /* NULL: it is none */
+	const char *overlay;       /* options, with names relative to layers_folder */
+	const char *scratch;       /* where `upper` and `work` lie; NULL: in memory */
+	bool read_only;
+	int owner_uid, owner_gid;  /* of files made for the job; -1: as they are */
+	int layers_tree, scratch_tree; /* the newborn's own, as a row's tree */
 } Mounts;
 
 /**
@@ -61,6 +72,14 @@ char *mounts_recipe(const PlaceSpec *spec, GError **error);
 void mounts_list_template(const char *recipe, Mounts *out);
 /** Lists what is the place's own. */
 bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error);
+/** The same for a root that is an image: spec->root. */
+bool mounts_list_image(const PlaceSpec *spec, Mounts *out, GError **error);
+/** Parts of a list that both kinds of root have. */
+void mounts_begin(Mounts *mounts);
+MountRow *mounts_add(Mounts *mounts, MountKind kind, const char *target, const char *source);
+void mounts_add_proc(Mounts *mounts, bool steps_are_root);
+char *mounts_hosts_text(const char *hostname);
+char *mounts_resolver_text(const PlaceSpec *spec);
 /** Frees it; removes what had to be made on the host. Accepts a zeroed one. */
 void mounts_clear(Mounts *mounts);
 

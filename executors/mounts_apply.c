@@ -16,6 +16,7 @@
 #include "executors/mounts.h"
 
 #define NAME_BYTES_MAX 256
+#define OPTION_BYTES_MAX 256 /* as the kernel takes it */
 #define STAGING "/usr" /* a folder that every host has: the template grows upon it */
 
 static bool failed(Failure *out, const char *what, const char *target)
@@ -59,6 +60,14 @@ bool mounts_take(Mounts *mounts, Failure *out)
 		if ((row->kind == MOUNT_BIND && !take_tree(row, out)) || (row->kind == MOUNT_PROC && !take_proc(row, out)))
 			return false;
 	}
+	if (!mounts->layers_folder)
+		return true;
+	MountRow layers = {.source = mounts->layers_folder};
+	MountRow scratch = {.source = mounts->scratch, .writable = true, .tree = -1};
+	if (!take_tree(&layers, out) || (mounts->scratch && !take_tree(&scratch, out)))
+		return false;
+	mounts->layers_tree = layers.tree;
+	mounts->scratch_tree = scratch.tree;
 	return true;
 }
 
@@ -125,13 +134,91 @@ static bool put_tree(int root, MountRow *row)
 	return done;
 }
 
-/* Where it cannot be made, as below a folder of the host, the place that mounts there will tell. */
+/* Gives a new file system's context its options: "mode=1777,size=64m"; a word without a value is a flag. */
+static bool configure(int context, const char *options)
+{
+	char text[OPTION_BYTES_MAX];
+	while (options && *options) {
+		const char *comma = strchr(options, ',');
+		size_t len = comma ? (size_t)(comma - options) : strlen(options);
+		if (len >= sizeof text) {
+			errno = EINVAL;
+			return false;
+		}
+		memcpy(text, options, len);
+		text[len] = '\0';
+		char *value = strchr(text, '=');
+		if (value)
+			*value++ = '\0';
+		if (fsconfig(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, text, value, 0) < 0)
+			return false;
+		options = comma ? comma + 1 : NULL;
+	}
+	return fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
+}
+
+/* Onto what was reached through no link, by its descriptor: a path could lead elsewhere by now. */
+static bool put_memory(int root, MountRow *row)
+{
+	int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	row->tree = -1;
+	if (context >= 0 && configure(context, row->source))
+		row->tree = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	int why = errno;
+	if (context >= 0)
+		close(context);
+	errno = why;
+	return row->tree >= 0 && put_tree(root, row);
+}
+
+/* Of the template, whose root is still ours, onto the image. */
+static bool put_same(int root, MountRow *row)
+{
+	char path[NAME_BYTES_MAX] = "/";
+	size_t len = strlen(row->target);
+	if (len + 2 > sizeof path) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(path + 1, row->target, len + 1);
+	row->tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	return row->tree >= 0 ? put_tree(root, row) : errno == ENOENT;
+}
+
+/* A file of ours in place of what the image has under that name. */
+static bool put_over_file(const Mounts *mounts, int root, const MountRow *row)
+{
+	char folder[NAME_BYTES_MAX];
+	const char *slash = strrchr(row->target, '/');
+	size_t len = slash ? (size_t)(slash - row->target) : 0;
+	if (!slash || len >= sizeof folder) {
+		errno = EINVAL;
+		return false;
+	}
+	memcpy(folder, row->target, len);
+	folder[len] = '\0';
+	const MountRow parent = {.target = folder, .is_folder = true};
+	int at = open_target(root, &parent);
+	if (at < 0)
+		return false;
+	unlinkat(at, slash + 1, 0);
+	int fd = openat(at, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	bool done = fd >= 0 && write(fd, row->source, row->source_len) == (ssize_t)row->source_len &&
+	            (mounts->owner_uid < 0 || fchown(fd, (uid_t)mounts->owner_uid, (gid_t)mounts->owner_gid) == 0);
+	int why = errno;
+	if (fd >= 0)
+		close(fd);
+	close(at);
+	errno = why;
+	return done;
+}
+
 static bool put_point(int root, const MountRow *row)
 {
 	int target = open_target(root, row);
 	if (target >= 0)
 		close(target);
-	return true;
+	return target >= 0;
 }
 
 static bool put_file(int root, const MountRow *row)
@@ -164,25 +251,29 @@ static bool put_node(int root, MountRow *row)
 }
 
 /* The working directory is the new root, so that relative targets are below it. */
-static bool put_row(int root, MountRow *row)
+static bool put_row(const Mounts *mounts, int root, MountRow *row)
 {
-	const unsigned long plain = MS_NOSUID | MS_NODEV;
+	bool is_image = mounts->layers_folder != NULL;
 	switch (row->kind) {
 	case MOUNT_FOLDER:
-		return mkdirat(root, row->target, 0755) == 0;
+		return is_image ? put_point(root, row) : mkdirat(root, row->target, 0755) == 0;
 	case MOUNT_POINT:
-		return put_point(root, row);
+		put_point(root, row); /* where it cannot be made, as below a folder of the host, the place that mounts there tells */
+		return true;
+	case MOUNT_SAME:
+		return put_same(root, row);
 	case MOUNT_LINK:
 		return symlinkat(row->source, root, row->target) == 0;
 	case MOUNT_FILE:
-		return put_file(root, row);
+		return is_image ? put_over_file(mounts, root, row) : put_file(root, row);
 	case MOUNT_BIND:
 	case MOUNT_PROC:
 		return put_tree(root, row);
 	case MOUNT_NODE:
 		return put_node(root, row);
 	case MOUNT_TMPFS:
-		return mount("tmpfs", row->target, "tmpfs", plain, row->source) == 0;
+		return is_image ? put_memory(root, row)
+		                : mount("tmpfs", row->target, "tmpfs", MS_NOSUID | MS_NODEV, row->source) == 0;
 	case MOUNT_PTS:
 		return mount("devpts", row->target, "devpts", MS_NOSUID | MS_NOEXEC,
 		               "newinstance,ptmxmode=0666,mode=0620") == 0;
@@ -200,7 +291,7 @@ static bool put_rows(Mounts *mounts, int root, Failure *out)
 {
 	for (guint i = 0; i < mounts->rows->len; i++) {
 		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
-		if (!put_row(root, row))
+		if (!put_row(mounts, root, row))
 			return failed(out, row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
 	}
 	return true;
@@ -231,14 +322,71 @@ bool mounts_build(Mounts *mounts, Failure *out)
 	return true;
 }
 
+#define LAYERS "/tmp" /* the template's empty folders hold what is needed */
+#define SCRATCH "/home/runner"
+
+static bool put_overlay(const Mounts *mounts)
+{
+	return chdir(LAYERS) == 0 &&
+	       mount("overlay", MOUNTS_RUNNER, "overlay", MS_NOSUID | MS_NODEV, mounts->overlay) == 0;
+}
+
+static bool put_scratch_in_memory(const Mounts *mounts)
+{
+	return mount("upper", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") == 0 && chdir(SCRATCH) == 0 &&
+	       mkdir("upper", 0755) == 0 && mkdir("work", 0755) == 0 &&
+	       (mounts->owner_uid < 0 || chown("upper", (uid_t)mounts->owner_uid, (gid_t)mounts->owner_gid) == 0);
+}
+
+/*
+ * Lays the image's layers over one another, in sight of nothing but the template. What the place changes lies on the disk
+ * beside the job's folder; where that disk cannot carry it (it is an overlay itself, or has no extended attributes) it
+ * lies in memory. Returns the new root, which is the working directory then.
+ */
+static int put_layers(const Mounts *mounts)
+{
+	if (move_mount(mounts->layers_tree, "", AT_FDCWD, LAYERS, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -1;
+	bool done = false;
+	if (mounts->scratch) {
+		if (move_mount(mounts->scratch_tree, "", AT_FDCWD, SCRATCH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+			return -1;
+		done = put_overlay(mounts);
+		if (!done && errno != EINVAL && errno != EOPNOTSUPP)
+			return -1;
+	}
+	if (!done && (!put_scratch_in_memory(mounts) || !put_overlay(mounts)))
+		return -1;
+	int root = open(MOUNTS_RUNNER, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root >= 0 && fchdir(root) < 0) {
+		close(root);
+		return -1;
+	}
+	return root;
+}
+
+/*
+ * The image comes to lie upon the template, which nobody can reach any more: to take it away takes a capability over this
+ * mount namespace, and no process of the place has one. To leave it by pivot_root would wait for a grace period.
+ */
+static bool enter_image(const Mounts *mounts, int root)
+{
+	return (!mounts->read_only || set_attributes(root, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)) &&
+	       move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) == 0 && chroot(".") == 0;
+}
+
 bool mounts_apply(Mounts *mounts, Failure *out)
 {
 	mode_t given = umask(0);
-	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool is_image = mounts->layers_folder != NULL;
+	int root = is_image ? put_layers(mounts) : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return failed(out, "cannot enter", "/");
+		return failed(out, is_image ? "cannot lay the image's layers over one another" : "cannot enter",
+		        is_image ? mounts->layers_folder : "/");
 	if (!put_rows(mounts, root, out))
 		return false;
+	if (is_image && !enter_image(mounts, root))
+		return failed(out, "cannot enter the image", mounts->layers_folder);
 	close(root);
 	umask(given); /* the steps' own, which the workplace has chosen */
 	return true;

@@ -16,9 +16,9 @@ typedef struct NetPool {
 void netpool_init(NetPool *pool);
 /** Starts the keeper. @user_fd  whose namespaces they are to be; -1 as root */
 bool netpool_open(NetPool *pool, int user_fd, GError **error);
-/** One that nobody else has, without an interface that is up; -1 when none is ready. The caller's. */
+/** One that nobody else has; who takes it sees to it that it is as new. -1 when none is ready. The caller's. */
 int netpool_take(const NetPool *pool);
-/** Takes back one that nobody uses any more and that no packet has passed: it is taken again. Takes fd. */
+/** Takes back one that nobody uses any more: it is taken again. Takes fd. */
 void netpool_give(const NetPool *pool, int fd);
 /** The descriptors only: the keeper ends by it, unless a clone has them too; then with our own end. */
 void netpool_close(NetPool *pool);

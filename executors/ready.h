@@ -18,9 +18,9 @@ bool ready_user(int *out_fd, Failure *out);
  * Returns   a descriptor that becomes readable when it should be called again; -1 when nothing could be made ready
  */
 int ready_prepare(void);
-/** A network namespace of its own, without an interface that is up; -1 when none is ready. The caller's. */
+/** A network namespace that nobody else has, perhaps used before; -1 when none is ready. The caller's. */
 int ready_network(void);
-/** Takes one back that nobody uses any more and that no packet has passed. Takes fd. */
+/** Takes one back that nobody uses any more. Takes fd. */
 void ready_network_back(int fd);
 /** A template that is right for a recipe and for the host as it is now; made where there is none. Borrowed. */
 const Template *ready_template(const char *recipe, Failure *out);

@@ -32,6 +32,7 @@
 #include "executors/mounts.h"
 #include "executors/place.h"
 #include "executors/ready.h"
+#include "executors/root.h"
 #include "executors/supervisor.h"
 
 #define LANDLOCK_ABI_SCOPE 6
@@ -47,7 +48,7 @@ typedef struct SandboxPlace {
 	CgroupCounts counted;
 	Mounts mounts;
 	int network_fd;         /* one that was made beforehand; -1: none */
-	bool network_is_silent; /* no interface of it is up, so it can be used again */
+	bool network_is_ours;   /* it goes back to where it came from at the end */
 } SandboxPlace;
 
 /* What the newborn child needs, in the memory that it shares with us until it becomes init. */
@@ -68,41 +69,83 @@ static bool failed(Layout *layout, const char *what)
 	return false;
 }
 
-static bool read_text(const char *path, char *text, size_t size)
+static ssize_t read_some(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd >= 0 ? read(fd, text, size - 1) : -1;
+	ssize_t len = fd >= 0 ? read(fd, text, size) : -1;
 	if (fd >= 0)
 		close(fd);
-	text[MAX(len, 0)] = '\0';
-	return len > 0;
+	return len;
+}
+
+/* "  lo:       0       0    0 …": bytes and packets received; what a loopback sends it receives. */
+static bool has_carried_nothing(void)
+{
+	static const char nothing[] = "lo: 0 0 ";
+	char text[512];
+	ssize_t len = read_some("/proc/thread-self/net/dev", text, sizeof text);
+	size_t kept = 0;
+	for (ssize_t i = 0; i < len; i++) /* one blank for many */
+		if (text[i] != ' ' || kept == 0 || text[kept - 1] != ' ')
+			text[kept++] = text[i];
+	return memmem(text, kept, nothing, sizeof nothing - 1) != NULL;
+}
+
+static bool has_no_socket(void)
+{
+	static const char none[] = "sockets: used 0\n";
+	char text[sizeof none - 1];
+	return read_some("/proc/thread-self/net/sockstat", text, sizeof text) == sizeof text &&
+	       memcmp(text, none, sizeof text) == 0;
+}
+
+/* The runner's service listens there, whatever the steps may reach. */
+static bool wants_loopback(const Layout *layout)
+{
+	return layout->loopback || layout->service_to >= 0;
+}
+
+/* Asked before it is set: that takes the machine's one lock of all networks. */
+static bool get_loopback(int fd, bool *out_up)
+{
+	struct ifreq request = {.ifr_name = "lo"};
+	bool done = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+	*out_up = (request.ifr_flags & IFF_UP) != 0;
+	return done;
+}
+
+static bool set_loopback(int fd, bool up)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = up ? IFF_UP | IFF_RUNNING : 0};
+	return ioctl(fd, SIOCSIFFLAGS, &request) == 0;
 }
 
 /*
- * A network that was used before is used again only when no socket of it is left, whatever was done to keep one
- * ("sockets: used 0"), and when no packet has ever passed its loopback: then nothing goes from one job to the next.
+ * A network that was used before is used again only when no socket of it is left, whatever was done to keep one, and no
+ * packet has ever passed its one interface, which is so where that is not up. Then it carries nothing from one place to
+ * the next.
  */
-static bool network_is_empty(void)
+static bool enter_ready_network(const Layout *layout)
 {
-	char text[1024];
-	if (!read_text("/proc/thread-self/net/sockstat", text, sizeof text) || strncmp(text, "sockets: used 0\n", 16) != 0 ||
-	        !read_text("/proc/thread-self/net/dev", text, sizeof text))
+	if (layout->sandbox->network_fd < 0 || setns(layout->sandbox->network_fd, CLONE_NEWNET) < 0 || !has_no_socket())
 		return false;
-	const char *bytes = strstr(text, "lo:");
-	bytes = bytes ? bytes + 3 + strspn(bytes + 3, " ") : "";
-	return bytes[0] == '0' && bytes[1] == ' ';
+	bool up = false;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool done = fd >= 0 && get_loopback(fd, &up) && (!up || has_carried_nothing()) &&
+	            (up == wants_loopback(layout) || set_loopback(fd, !up));
+	if (fd >= 0)
+		close(fd);
+	return done;
 }
 
-/* Loopback up or down; asked first, since a change waits for every other change of networks on this machine. */
-static bool set_loopback(bool up)
+static bool make_network(const Layout *layout)
 {
-	struct ifreq request = {.ifr_name = "lo"};
+	if (unshare(CLONE_NEWNET) < 0)
+		return false;
+	if (!wants_loopback(layout))
+		return true;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool done = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-	if (done && up != ((request.ifr_flags & IFF_UP) != 0)) {
-		request.ifr_flags = up ? IFF_UP | IFF_RUNNING : 0;
-		done = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-	}
+	bool done = fd >= 0 && set_loopback(fd, true);
 	int why = errno;
 	if (fd >= 0)
 		close(fd);
@@ -123,15 +166,11 @@ static bool enter(void *data)
 
 static bool enter_network(const Layout *layout)
 {
-	SandboxPlace *sandbox = layout->sandbox;
 	if (!layout->own_network)
 		return true;
-	bool is_ready = sandbox->network_fd >= 0 && setns(sandbox->network_fd, CLONE_NEWNET) == 0 && network_is_empty();
-	if (!is_ready && unshare(CLONE_NEWNET) < 0)
-		return false;
-	sandbox->network_is_silent = is_ready && !layout->loopback;
-	bool up = layout->loopback || layout->service_to >= 0;
-	return (!up && !is_ready) || set_loopback(up);
+	/* Nothing is set in it but its loopback: so it may go back. */
+	layout->sandbox->network_is_ours = enter_ready_network(layout);
+	return layout->sandbox->network_is_ours || make_network(layout);
 }
 
 /* A socket made in the place's network, and sent to the worker, which has another one: the way in is the descriptor. */
@@ -262,13 +301,13 @@ static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup
 }
 
 /* Before init has confined itself its root can be entered from here. Where not, the job uses its folder on the disk. */
-static void open_runner(SandboxPlace *sandbox)
+static void open_runner(SandboxPlace *sandbox, const PlaceSpec *spec)
 {
-	char path[64];
-	g_snprintf(path, sizeof path, "/proc/%d/root" MOUNTS_RUNNER, (int)sandbox->init.pid);
+	const char *inside = spec->root ? spec->root->runner_inside : MOUNTS_RUNNER;
+	g_autofree char *path = g_strdup_printf("/proc/%d/root%s", (int)sandbox->init.pid, inside);
 	sandbox->place.runner_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (sandbox->place.runner_fd >= 0)
-		sandbox->place.runner_inside = g_strdup(MOUNTS_RUNNER);
+		sandbox->place.runner_inside = g_strdup(inside);
 }
 
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
@@ -289,8 +328,8 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		service_from = ends[0];
 		layout.service_to = service_to = ends[1];
 	}
-	g_autofree char *recipe = mounts_recipe(spec, error);
-	if (!recipe || !mounts_list(spec, &sandbox->mounts, error))
+	g_autofree char *recipe = spec->root ? g_strdup(MOUNTS_RECIPE_OF_IMAGES) : mounts_recipe(spec, error);
+	if (!recipe || !(spec->root ? mounts_list_image : mounts_list)(spec, &sandbox->mounts, error))
 		return false;
 	const Birth birth = {
 		.enter = root ? NULL : enter,
@@ -310,15 +349,15 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 	}
 	if (service_from >= 0)
 		sandbox->place.service_fd = receive_service(service_from);
-	open_runner(sandbox);
+	open_runner(sandbox, spec);
 	InitSetup setup = {
 		.kind = INIT_SETUP,
 		.confine = 1,
 		.become = root,
 		.outer_uid = root ? spec->uid : MOUNTS_UID,
 		.outer_gid = root ? spec->gid : MOUNTS_UID,
-		.inner_uid = MOUNTS_UID,
-		.inner_gid = MOUNTS_UID,
+		.inner_uid = spec->root ? spec->root->uid : MOUNTS_UID,
+		.inner_gid = spec->root ? spec->root->gid : MOUNTS_UID,
 	};
 	note_user(sandbox, spec);
 	note_network(sandbox, spec, &setup);
@@ -338,7 +377,8 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 	SandboxPlace *sandbox = g_new0(SandboxPlace, 1);
 	supervisor_init(&sandbox->init);
 	sandbox->network_fd = -1;
-	place_init(&sandbox->place, &executor_sandbox, MOUNTS_WORK, MOUNTS_HOME, "full");
+	place_init(&sandbox->place, &executor_sandbox, spec->root ? spec->root->work_inside : MOUNTS_WORK,
+	        spec->root ? spec->root->home_inside : MOUNTS_HOME, "full");
 	const CgroupLimits limits = {
 		.memory_bytes = spec->memory_bytes,
 		.processes = spec->processes,
@@ -395,19 +435,18 @@ static void sandbox_close(Place *place)
 		return;
 	SandboxPlace *sandbox = (SandboxPlace *)place;
 	supervisor_kill(&sandbox->init);
-	autofd_close(&place->service_fd); /* it would keep the network from being used again */
-	place->service_fd = -1;
-	if (sandbox->network_is_silent) /* and everybody who was in it is gone */
-		ready_network_back(fd_steal(&sandbox->network_fd));
-	autofd_close(&sandbox->network_fd);
 	cgroup_remove(&sandbox->group);
 	mounts_clear(&sandbox->mounts);
 	place_clear(place);
+	if (sandbox->network_is_ours) /* everybody who was in it is gone */
+		ready_network_back(fd_steal(&sandbox->network_fd));
+	autofd_close(&sandbox->network_fd);
 	g_free(sandbox);
 }
 
 static int sandbox_prepare(void)
 {
+	cgroup_look();
 	return ready_prepare();
 }
 
