@@ -34,7 +34,9 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/clock.h"
 #include "agent/base/fd.h"
+#include "agent/base/spawn.h"
 #include "agent/executor.h"
+#include "executors/root.h"
 
 #define STEP_MS_MAX 60000
 #define ORDINARY_UID 54321
@@ -997,6 +999,76 @@ static void case_wishes_are_heard(Case *at)
 	g_assert_true(quiet);
 }
 
+/* ---- a root that is an image ---- */
+
+static void sh(const char *folder, const char *script)
+{
+	const char *const argv[] = {"/bin/sh", "-e", "-c", script, "sh", folder, NULL};
+	g_autoptr(GBytes) output = NULL;
+	g_autoptr(GError) error = NULL;
+	SpawnEnd end;
+	g_assert_true(spawn_collect(argv, 1 << 20, &output, &end, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(end.exit_code, ==, 0);
+}
+
+static void open_image(Case *at, bool on_disk, char **out_scratch)
+{
+	static PlaceRoot root; /* borrowed until the place is open */
+	g_autofree char *layers = g_build_filename(at->root, "layers", NULL);
+	g_autofree char *scratch = g_build_filename(at->root, "scratch", NULL);
+	root = (PlaceRoot){.layers_folder = layers, .lower = "above:below", .scratch = on_disk ? scratch : NULL,
+	        .work_inside = "/home/runner/work", .home_inside = "/github/home", .runner_inside = "/__r", .shm_bytes = 1 << 20};
+	at->spec.root = &root;
+	open_place(at);
+	at->spec.root = NULL;
+	*out_scratch = g_steal_pointer(&scratch);
+}
+
+static void case_image(Case *at)
+{
+	sh(at->root, "cd \"$1\"; mkdir -p layers/below/data layers/below/etc layers/above/data; "
+	             "for f in /bin/sh /bin/cat /bin/ls /bin/id /bin/readlink $(ldd /bin/sh /bin/ls /bin/id | grep -o '/[^ :]*' | "
+	             "grep -v : | sort -u); do [ -d \"$f\" ] || { mkdir -p layers/below$(dirname $f); cp -L $f layers/below$f; }; "
+	             "done; echo below > layers/below/data/a; echo below > layers/below/data/b; echo above > layers/above/data/a; "
+	             "echo theirs > layers/below/etc/hostname; mkdir -p scratch/upper scratch/work");
+	for (int on_disk = 0; on_disk < 2; on_disk++) {
+		g_autofree char *scratch = NULL;
+		open_image(at, on_disk, &scratch);
+		g_autofree char *seen = shell(at, "cat /data/a /data/b /etc/hostname; id -u; cd /github/home; echo x > mine; "
+		                                  "[ -e /usr/share ] || echo none; ls /dev; echo y > /__r/no 2>/dev/null || echo no; "
+		                                  "echo new > /tmp/file; echo z > /dev/shm/z; [ -r /proc/keys ] && echo $(cat /proc/keys);"
+		                                  "readlink /proc/self/cwd");
+		const char *runner = at->who == AGENT_ORDINARY ? "" : "no\n"; /* an ordinary user's own folder is the job's too */
+		g_autofree char *expected = g_strdup_printf("above\nbelow\ntesthost\n0\nnone\nfd\nfull\nnull\nptmx\npts\nrandom\n"
+		                                            "shm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n%s\n/github/home\n",
+		        runner);
+		if (at->who == AGENT_ORDINARY || at->who == AGENT_ROOT_STEPS_ROOT) /* writable there, by the same id */
+			g_assert_nonnull(strstr(seen, "above\nbelow\ntesthost\n0\nnone\nfd\n"));
+		else
+			g_assert_cmpstr(seen, ==, expected);
+		const char *const argv[] = {"/bin/sh", "-c", "echo changed > /data/b && [ \"$(cat /data/b)\" = changed ]", NULL};
+		Child child = start(at, argv, -1);
+		int changed = finish(at, &child).exit_code;
+		g_assert_true(changed == 0 || at->who == AGENT_ROOT); /* its layers belong to root here */
+		g_autofree char *path = g_build_filename(at->root, "layers/below/data/b", NULL);
+		g_autofree char *kept = NULL;
+		g_assert_true(g_file_get_contents(path, &kept, NULL, NULL));
+		g_assert_cmpstr(kept, ==, "below\n");
+		close_place(at);
+	}
+	/* An image whose folder is a link would have us write elsewhere: it is refused. */
+	sh(at->root, "cd \"$1\"; rm -rf layers/below/etc; ln -s /tmp layers/below/etc");
+	g_autofree char *layers = g_build_filename(at->root, "layers", NULL);
+	const PlaceRoot root = {.layers_folder = layers, .lower = "above:below", .work_inside = "/home/runner/work",
+	        .home_inside = "/github/home", .runner_inside = "/__r", .shm_bytes = 1 << 20};
+	g_autoptr(GError) error = NULL;
+	at->spec.root = &root;
+	g_assert_false(executor_sandbox.open(&at->spec, &at->place, &error));
+	g_assert_nonnull(strstr(error->message, "etc/hostname"));
+	at->spec.root = NULL;
+}
+
 /* ---- running them ---- */
 
 static void become_user(void)
@@ -1132,6 +1204,7 @@ static Case cases[] = {
 	{.name = "has_its_network_to_itself", .run = case_networks_are_ones_own},
 	{.name = "outlives_who_made_things_ready", .run = case_zygote_killed},
 	{.name = "shows_the_host_as_it_is_now", .run = case_template_is_renewed},
+	{.name = "runs_in_an_image", .run = case_image},
 	{.name = "gets_ready_what_clones_had_to_make", .run = case_wishes_are_heard},
 };
 
