@@ -7,6 +7,7 @@
 #pragma once
 
 #include <glib.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +20,33 @@ typedef struct PlaceMount {
 	const char *source; /* on the host */
 	const char *target; /* where steps see it, absolute */
 	bool writable;
+	const char *below;  /* for `container`: a folder below source that is reached through no link; NULL: source itself */
 } PlaceMount;
+
+typedef struct Place Place;
+
+/** The image that is a place's root, for the executor `container`. Borrowed until open() returns, `data` included. */
+typedef struct PlaceImage {
+	const char *reference;    /* "alpine:3.20", "oci:/folder" */
+	const char *username;     /* of the registry; NULL: anonymous */
+	const char *password;
+	const char *store;        /* folder where unpacked layers are kept, D/images */
+	const json_t *settings;   /* docs/formats.md, `images` of a job; NULL: the defaults */
+	const char *scratch;      /* a folder, made here and removed at the end, for what the place changes of its root */
+	const char *user;         /* "name", "uid", "uid:gid"; NULL: the image's */
+	const char *work_below;   /* the part of work_folder that is seen, reached through no link; NULL: all */
+	const char *work_inside;  /* where steps see work_folder; likewise below */
+	const char *home_inside;
+	const char *runner_inside;
+	const char *folder;       /* to work in instead of the image's, made where it is missing; NULL: the image's */
+	int64_t shm_bytes;        /* of /dev/shm; 0: 64 MiB */
+	int64_t open_files;       /* at once for each process; 0: as many as we may */
+	const char *const *tmpfs; /* folders in memory besides, NULL-terminated; NULL: none */
+	bool read_only;           /* nothing of the root can be changed */
+	bool (*stopped)(void *data); /* asked often while the image is brought here; true ends it */
+	void (*say)(void *data, const char *text); /* a line for the job's log */
+	void *data;
+} PlaceImage;
 
 /** What a job may see and use. Borrowed until place open() returns. */
 typedef struct PlaceSpec {
@@ -36,6 +63,10 @@ typedef struct PlaceSpec {
 	double cpus;
 	bool service;            /* where the place has a network of its own: listen on its loopback for the runner */
 	const char *hostname;
+	const char *hosts;       /* more lines of /etc/hosts; NULL: none */
+	bool shares_network;     /* others will join this place's network */
+	const Place *network_of; /* join this one's; it outlives this place. NULL: an own one */
+	const PlaceImage *image; /* for `container`; others refuse it */
 	const struct PlaceRoot *root; /* an image instead of the host's programs (executors/root.h); for executors/ alone */
 } PlaceSpec;
 
@@ -60,8 +91,19 @@ typedef struct StepEnd {
 
 typedef struct Executor Executor;
 
+/** What a place's image says of itself. */
+typedef struct PlaceDefaults {
+	char *digest;      /* of its manifest */
+	char **env;        /* "NAME=value", NULL-terminated; likewise below */
+	char **entrypoint;
+	char **command;
+	char *folder;      /* where its program starts */
+	char *home;        /* of its user, by its /etc/passwd */
+	json_t *health;    /* {"test":[…],"interval_us","timeout_us","start_us","retries"}, or NULL */
+} PlaceDefaults;
+
 /** One job's place. An executor embeds it as the first member of its own struct. */
-typedef struct Place {
+struct Place {
 	const Executor *executor;
 	char *work_inside;    /* the path by which steps see work_folder */
 	int runner_fd;        /* a small folder in memory where runner and steps hand each other files; -1: none */
@@ -70,7 +112,10 @@ typedef struct Place {
 	int service_fd;       /* listens on the place's 127.0.0.1, whatever its network; -1: not asked for, or it is the host's */
 	char *isolation;      /* "full", "reduced" or "none" */
 	GPtrArray *missing;   /* char *: what "reduced" lacks, one sentence each */
-} Place;
+	PlaceDefaults *image; /* NULL: it has none */
+	void *extra;          /* of an executor that builds on another; freed last */
+	void (*extra_free)(void *extra);
+};
 
 /** A step under way. `fd` becomes readable when it has ended; finish() must be called once, and closes it. */
 typedef struct Child {
@@ -114,3 +159,5 @@ static inline const Executor *executor_find(const char *name)
 /** The room's two verbs, for the roof (executors/doctor.h): `assay doctor` and `assay exec`; the exit status. */
 int verb_doctor(int argc, char **argv);
 int verb_exec(int argc, char **argv);
+/** The process that unpacks a layer of an image: `unpack` of the worker, which nobody types. */
+int image_unpack_main(int argc, char **argv);

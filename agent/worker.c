@@ -53,6 +53,7 @@ static const struct {
         {"exec", verb_exec},
         {"expr", verb_expr},
         {"task", worker_task},
+        {"unpack", image_unpack_main},
         {"validate", verb_validate},
         {"version", worker_version},
         {"zygote", worker_zygote},

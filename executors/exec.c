@@ -25,6 +25,9 @@ typedef struct Session {
 	const Executor *executor;
 	PlaceSpec spec;
 	char *root, *work, *home;
+	PlaceImage image; /* with --image */
+	char *store, *scratch;
+	json_t *settings;
 	Place *place;
 } Session;
 
@@ -37,6 +40,9 @@ static void session_clear(Session *session)
 	g_free(session->root);
 	g_free(session->work);
 	g_free(session->home);
+	g_free(session->store);
+	g_free(session->scratch);
+	json_decref(session->settings);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Session, session_clear)
 
@@ -76,6 +82,29 @@ static bool make_folders(Session *session, GError **error)
 	return true;
 }
 
+static void say(void *data, const char *text)
+{
+	(void)data;
+	fprintf(stderr, "%s\n", text);
+}
+
+/* An admin asks: files and folders of the host are good as images, and the store is his or goes with the command. */
+static void take_image(Session *session)
+{
+	if (!session->store)
+		session->store = g_build_filename(session->root, "images", NULL);
+	session->scratch = g_build_filename(session->root, "root", NULL);
+	session->settings = json_pack("{s:[s]}", "local", "/");
+	session->image.store = session->store;
+	session->image.scratch = session->scratch;
+	session->image.settings = session->settings;
+	session->image.work_inside = "/__w";
+	session->image.home_inside = "/github/home";
+	session->image.runner_inside = "/github/workflow";
+	session->image.say = say;
+	session->spec.image = &session->image;
+}
+
 /* Signals to us are the command's: it is in a session of its own, so the terminal does not reach it. */
 static bool wait_for_end(Session *session, Child *child, int signal_fd, GError **error)
 {
@@ -101,7 +130,11 @@ static bool run(Session *session, const char *const *command, StepEnd *out, GErr
 	sigprocmask(SIG_BLOCK, &ours, NULL);
 	autofd int signal_fd = signalfd(-1, &ours, SFD_CLOEXEC);
 	choose_user(&session->spec);
-	if (!make_folders(session, error) || !session->executor->open(&session->spec, &session->place, error))
+	if (!make_folders(session, error))
+		return false;
+	if (session->image.reference)
+		take_image(session);
+	if (!session->executor->open(&session->spec, &session->place, error))
 		return false;
 	for (guint i = 0; i < session->place->missing->len; i++)
 		fprintf(stderr, "assay: isolation %s: %s\n", session->place->isolation,
@@ -109,11 +142,17 @@ static bool run(Session *session, const char *const *command, StepEnd *out, GErr
 	const char *terminal = g_getenv("TERM");
 	g_autofree char *home = g_strdup_printf("HOME=%s", session->place->home_inside);
 	g_autofree char *term = g_strdup_printf("TERM=%s", terminal ? terminal : "dumb");
-	const char *const environment[] = {"PATH=" PATH_INSIDE, "LANG=C.UTF-8", "USER=runner", "CI=true", home, term, NULL};
+	const char *const plain[] = {"PATH=" PATH_INSIDE, "LANG=C.UTF-8", "USER=runner", "CI=true", home, term, NULL};
+	g_auto(GStrv) environment = g_strdupv((char **)(uintptr_t)plain);
+	if (session->place->image) { /* what the image says, and nothing of ours but the home */
+		g_strfreev(environment);
+		environment = g_strdupv(session->place->image->env);
+		environment = g_environ_setenv(environment, "HOME", session->place->home_inside, TRUE);
+	}
 	const StepSpec step = {
 		.name = "exec",
 		.argv = command,
-		.envp = environment,
+		.envp = (const char *const *)environment,
 		.folder = session->place->work_inside,
 		.fds = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
 	};
@@ -138,9 +177,13 @@ int verb_exec(int argc, char **argv)
 {
 	g_autofree char *name = NULL;
 	g_autofree char *network = NULL;
+	g_autofree char *image = NULL;
+	g_autofree char *store = NULL;
 	const GOptionEntry options[] = {
 		{"executor", 0, 0, G_OPTION_ARG_STRING, &name, "where to run it (default sandbox)", "NAME"},
 		{"network", 0, 0, G_OPTION_ARG_STRING, &network, "none (the default), loopback or full", "WHAT"},
+		{"image", 0, 0, G_OPTION_ARG_STRING, &image, "in this image: alpine:3.20, oci:/folder, …", "REFERENCE"},
+		{"store", 0, 0, G_OPTION_ARG_FILENAME, &store, "keep the image's layers there (default: nowhere)", "FOLDER"},
 		{0},
 	};
 	g_autoptr(GError) error = NULL;
@@ -153,7 +196,9 @@ int verb_exec(int argc, char **argv)
 		return 2;
 	}
 	int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
-	g_auto(Session) session = {.executor = executor_find(name ? name : "sandbox")};
+	g_auto(Session) session = {.executor = executor_find(name ? name : image ? "container" : "sandbox")};
+	session.image.reference = image;
+	session.store = store ? g_canonicalize_filename(store, NULL) : NULL;
 	if (first >= argc) {
 		fprintf(stderr, "assay: exec: it has no command; usage: assay exec [--executor E] [--network N] -- COMMAND…\n");
 		return 2;

@@ -26,6 +26,7 @@ typedef struct InitSetup {
 	uint64_t processes; /* limits; 0 is none */
 	uint64_t file_bytes;
 	uint64_t data_bytes;
+	uint64_t open_files;
 } InitSetup;
 
 /**

@@ -87,6 +87,8 @@ static long set_limits(const InitSetup *setup)
 		return got;
 	if (setup->file_bytes && (got = limit(RLIMIT_FSIZE, setup->file_bytes)) < 0)
 		return got;
+	if (setup->open_files && (got = limit(RLIMIT_NOFILE, setup->open_files)) < 0)
+		return got;
 	return setup->data_bytes ? limit(RLIMIT_DATA, setup->data_bytes) : 0;
 }
 

@@ -117,9 +117,10 @@ static void add_copy(Mounts *mounts, const char *name)
 	row->source_len = len > 0 ? (size_t)len : 0;
 }
 
-char *mounts_hosts_text(const char *hostname)
+char *mounts_hosts_text(const char *hostname, const char *more)
 {
-	return g_strdup_printf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", hostname);
+	return g_strdup_printf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n%s", hostname,
+	        more ? more : "");
 }
 
 char *mounts_resolver_text(const PlaceSpec *spec)
@@ -143,7 +144,7 @@ static void add_etc(Mounts *mounts, const char *hostname)
 	        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n");
 	g_autofree char *name_line = g_strdup_printf("%s\n", hostname);
 	add_file(mounts, "etc/hostname", name_line);
-	g_autofree char *hosts = mounts_hosts_text(hostname);
+	g_autofree char *hosts = mounts_hosts_text(hostname, NULL);
 	add_file(mounts, "etc/hosts", hosts);
 	add_file(mounts, "etc/resolv.conf", ""); /* a place with the host's network covers it */
 	add(mounts, MOUNT_LINK, "etc/mtab", "../proc/self/mounts");

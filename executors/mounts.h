@@ -41,6 +41,7 @@ typedef struct MountRow {
 	MountKind kind;
 	const char *target; /* relative to the new root, parents made by earlier rows */
 	const char *source;
+	const char *below; /* of a bind: the part of source to take, reached through no link; NULL: all */
 	size_t source_len; /* of a file's bytes */
 	bool is_folder; /* of a bind */
 	bool writable;
@@ -78,7 +79,7 @@ bool mounts_list_image(const PlaceSpec *spec, Mounts *out, GError **error);
 void mounts_begin(Mounts *mounts);
 MountRow *mounts_add(Mounts *mounts, MountKind kind, const char *target, const char *source);
 void mounts_add_proc(Mounts *mounts, bool steps_are_root);
-char *mounts_hosts_text(const char *hostname);
+char *mounts_hosts_text(const char *hostname, const char *more);
 char *mounts_resolver_text(const PlaceSpec *spec);
 /** Frees it; removes what had to be made on the host. Accepts a zeroed one. */
 void mounts_clear(Mounts *mounts);

@@ -25,9 +25,29 @@ static bool failed(Failure *out, const char *what, const char *target)
 	return false;
 }
 
+/* What lies in a folder that a step may have changed. */
+static int take_below(const MountRow *row)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int base = open(row->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int part = base < 0 ? -1 : (int)syscall(SYS_openat2, base, row->below, &how, sizeof how);
+	int tree = part < 0 ? -1 : open_tree(part, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	int why = errno;
+	if (part >= 0)
+		close(part);
+	if (base >= 0)
+		close(base);
+	errno = why;
+	return tree;
+}
+
 static bool take_tree(MountRow *row, Failure *out)
 {
-	row->tree = open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	row->tree = row->below ? take_below(row)
+	                       : open_tree(AT_FDCWD, row->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (row->tree < 0)
 		return failed(out, "cannot take the host's", row->source);
 	struct mount_attr attributes = {
@@ -213,6 +233,21 @@ static bool put_over_file(const Mounts *mounts, int root, const MountRow *row)
 	return done;
 }
 
+/* A folder that the image did not have belongs to the place's user, as all of the image does. */
+static bool put_own_folder(const Mounts *mounts, int root, const MountRow *row)
+{
+	struct stat info;
+	int target = open_target(root, row);
+	bool done = target >= 0 && fstat(target, &info) == 0 &&
+	            (mounts->owner_uid <= 0 || info.st_uid != 0 ||
+	                    fchownat(target, "", (uid_t)mounts->owner_uid, (gid_t)mounts->owner_gid, AT_EMPTY_PATH) == 0);
+	int why = errno;
+	if (target >= 0)
+		close(target);
+	errno = why;
+	return done;
+}
+
 static bool put_point(int root, const MountRow *row)
 {
 	int target = open_target(root, row);
@@ -256,7 +291,7 @@ static bool put_row(const Mounts *mounts, int root, MountRow *row)
 	bool is_image = mounts->layers_folder != NULL;
 	switch (row->kind) {
 	case MOUNT_FOLDER:
-		return is_image ? put_point(root, row) : mkdirat(root, row->target, 0755) == 0;
+		return is_image ? put_own_folder(mounts, root, row) : mkdirat(root, row->target, 0755) == 0;
 	case MOUNT_POINT:
 		put_point(root, row); /* where it cannot be made, as below a folder of the host, the place that mounts there tells */
 		return true;
@@ -292,7 +327,8 @@ static bool put_rows(Mounts *mounts, int root, Failure *out)
 	for (guint i = 0; i < mounts->rows->len; i++) {
 		MountRow *row = &g_array_index(mounts->rows, MountRow, i);
 		if (!put_row(mounts, root, row))
-			return failed(out, row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
+			return failed(out, mounts->layers_folder && errno == ELOOP ? "the image has a link where ours must be," :
+			        row->kind == MOUNT_PROC ? "cannot mount" : "cannot make", row->target);
 	}
 	return true;
 }

@@ -36,7 +36,8 @@ static bool check_target(const char *target, const char *what, GError **error)
 	                       target ? target : "");
 }
 
-static bool add_folder(Mounts *mounts, const char *target, const char *source, bool writable, GError **error)
+static bool add_folder(Mounts *mounts, const char *target, const char *source, const char *below, bool writable,
+        GError **error)
 {
 	struct stat info;
 	if (!check_target(target, "the target", error))
@@ -44,6 +45,7 @@ static bool add_folder(Mounts *mounts, const char *target, const char *source, b
 	if (stat(source, &info) != 0)
 		return fail_errno(error, errno, "container: the folder %s", source);
 	MountRow *row = mounts_add(mounts, MOUNT_BIND, target + 1, source);
+	row->below = below ? g_string_chunk_insert(mounts->texts, below) : NULL;
 	row->is_folder = S_ISDIR(info.st_mode);
 	row->is_device = S_ISCHR(info.st_mode);
 	row->writable = writable || row->is_device;
@@ -84,23 +86,29 @@ bool mounts_list_image(const PlaceSpec *spec, Mounts *out, GError **error)
 	mounts_add(out, MOUNT_TMPFS, "dev/shm", shm)->is_folder = true;
 	mounts_add_proc(out, geteuid() == 0 && spec->uid == 0);
 	add_foreign(out, MOUNT_SAME, "sys/devices/system", NULL, true); /* for thread pools */
-	if (!add_folder(out, root->work_inside, spec->work_folder, true, error) ||
-	        !add_folder(out, root->home_inside, spec->home_folder, true, error))
+	if (!add_folder(out, root->work_inside, spec->work_folder, root->work_below, true, error) ||
+	        !add_folder(out, root->home_inside, spec->home_folder, NULL, true, error))
 		return false;
 	if (!check_target(root->runner_inside, "the target", error))
 		return false;
 	add_foreign(out, MOUNT_TMPFS, root->runner_inside + 1, "mode=0755,size=64m,nr_inodes=4096", true);
 	g_autofree char *name_line = g_strdup_printf("%s\n", hostname);
-	g_autofree char *hosts = mounts_hosts_text(hostname);
+	g_autofree char *hosts = mounts_hosts_text(hostname, spec->hosts);
 	g_autofree char *resolver = mounts_resolver_text(spec);
 	add_foreign(out, MOUNT_FOLDER, "tmp", NULL, true);
+	if (root->folder && strcmp(root->folder, "/") != 0) { /* one that the image does not have is made, as Docker does */
+		if (!check_target(root->folder, "the folder to work in", error))
+			return false;
+		add_foreign(out, MOUNT_FOLDER, root->folder + 1, NULL, true);
+	}
 	add_foreign(out, MOUNT_FILE, "etc/hostname", name_line, false);
 	add_foreign(out, MOUNT_FILE, "etc/hosts", hosts, false);
 	add_foreign(out, MOUNT_FILE, "etc/resolv.conf", resolver, false);
 	if (!add_memory(out, root, error))
 		return false;
 	for (size_t i = 0; i < spec->mounts_len; i++)
-		if (!add_folder(out, spec->mounts[i].target, spec->mounts[i].source, spec->mounts[i].writable, error))
+		if (!add_folder(out, spec->mounts[i].target, spec->mounts[i].source, spec->mounts[i].below, spec->mounts[i].writable,
+		            error))
 			return false;
 	return true;
 }

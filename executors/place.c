@@ -44,6 +44,19 @@ void place_clear(Place *place)
 	place->service_fd = -1;
 	g_clear_pointer(&place->isolation, g_free);
 	g_clear_pointer(&place->missing, g_ptr_array_unref);
+	if (place->image) {
+		g_free(place->image->digest);
+		g_strfreev(place->image->env);
+		g_strfreev(place->image->entrypoint);
+		g_strfreev(place->image->command);
+		g_free(place->image->folder);
+		g_free(place->image->home);
+		json_decref(place->image->health);
+		g_clear_pointer(&place->image, g_free);
+	}
+	if (place->extra_free)
+		place->extra_free(place->extra);
+	place->extra_free = NULL;
 }
 
 bool place_check_step(const StepSpec *spec, GError **error)

@@ -13,9 +13,12 @@ typedef struct PlaceRoot {
 	bool read_only;
 	uid_t uid;                 /* who the job is inside */
 	gid_t gid;
+	const char *work_below;    /* as in PlaceImage */
 	const char *work_inside;
 	const char *home_inside;
 	const char *runner_inside;
+	const char *folder;        /* made where the image does not have it; NULL: none */
 	int64_t shm_bytes;
+	int64_t open_files;        /* 0: no limit of its own */
 	const char *const *tmpfs;  /* NULL-terminated, or NULL */
 } PlaceRoot;

@@ -28,6 +28,7 @@
 #include "agent/base/fd.h"
 #include "executors/cgroup.h"
 #include "executors/filter.h"
+#include "executors/filter_image.h"
 #include "executors/init.h"
 #include "executors/mounts.h"
 #include "executors/place.h"
@@ -48,6 +49,7 @@ typedef struct SandboxPlace {
 	CgroupCounts counted;
 	Mounts mounts;
 	int network_fd;         /* one that was made beforehand; -1: none */
+	int shared_fd;          /* its network, for places that join it; -1: nobody may */
 	bool network_is_ours;   /* it goes back to where it came from at the end */
 } SandboxPlace;
 
@@ -59,6 +61,8 @@ typedef struct Layout {
 	int user_fd; /* of an ordinary user, who needs a user namespace for all others; -1 as root */
 	bool own_network;
 	bool loopback;
+	int joined_fd;  /* the network of another place; -1: none */
+	bool low_ports; /* whoever is in it may listen below 1024 */
 	int service_to; /* where the listening socket of the runner's service is sent; -1: none is asked for */
 	Failure failure;
 } Layout;
@@ -164,10 +168,28 @@ static bool enter(void *data)
 	return true;
 }
 
+/* A server in an image is used to port 80, which in a network of its own is nobody else's. Where not, it says so. */
+static void allow_low_ports(void)
+{
+	int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "0", 1);
+	close(fd);
+}
+
 static bool enter_network(const Layout *layout)
 {
 	if (!layout->own_network)
 		return true;
+	if (layout->joined_fd >= 0)
+		return setns(layout->joined_fd, CLONE_NEWNET) == 0;
+	if (layout->low_ports) { /* and others are in it besides: it does not go back */
+		if (!make_network(layout))
+			return false;
+		allow_low_ports();
+		return true;
+	}
 	/* Nothing is set in it but its loopback: so it may go back. */
 	layout->sandbox->network_is_ours = enter_ready_network(layout);
 	return layout->sandbox->network_is_ours || make_network(layout);
@@ -258,6 +280,11 @@ static bool check_spec(const PlaceSpec *spec, GError **error)
 {
 	if (!spec->work_folder || spec->work_folder[0] != '/' || !spec->home_folder || spec->home_folder[0] != '/')
 		return fail(error, ASSAY_ERROR_USER, "sandbox: it needs absolute paths of a work and a home folder");
+	if (spec->image)
+		return fail(error, ASSAY_ERROR_USER, "sandbox: it runs no image; that is for the executor 'container'");
+	if (spec->network_of && (spec->network_of->executor != &executor_sandbox ||
+	                                ((const SandboxPlace *)spec->network_of)->shared_fd < 0))
+		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: the network of the other place cannot be joined");
 	if (spec->hostname && strlen(spec->hostname) > 63)
 		return fail(error, ASSAY_ERROR_USER, "sandbox: the host name '%s' is longer than 63 characters",
 		        spec->hostname);
@@ -308,6 +335,9 @@ static void open_runner(SandboxPlace *sandbox, const PlaceSpec *spec)
 	sandbox->place.runner_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (sandbox->place.runner_fd >= 0)
 		sandbox->place.runner_inside = g_strdup(inside);
+	g_autofree char *network = g_strdup_printf("/proc/%d/ns/net", (int)sandbox->init.pid);
+	if (spec->shares_network)
+		sandbox->shared_fd = open(network, O_RDONLY | O_CLOEXEC);
 }
 
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
@@ -319,6 +349,8 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.own_network = spec->network != PLACE_NETWORK_FULL,
 		.loopback = spec->network == PLACE_NETWORK_LOOPBACK,
 		.service_to = -1,
+		.joined_fd = spec->network_of ? ((const SandboxPlace *)spec->network_of)->shared_fd : -1,
+		.low_ports = spec->shares_network,
 	};
 	autofd int service_from = -1, service_to = -1;
 	if (spec->service && layout.own_network) {
@@ -338,7 +370,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.data = &layout,
 		.failure = &layout.failure,
 	};
-	if (layout.own_network)
+	if (layout.own_network && layout.joined_fd < 0 && !layout.low_ports)
 		sandbox->network_fd = ready_network();
 	layout.template = ready_template(recipe, &layout.failure);
 	if (!layout.template || !ready_user(&layout.user_fd, &layout.failure) ||
@@ -358,12 +390,14 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.outer_gid = root ? spec->gid : MOUNTS_UID,
 		.inner_uid = spec->root ? spec->root->uid : MOUNTS_UID,
 		.inner_gid = spec->root ? spec->root->gid : MOUNTS_UID,
+		.open_files = spec->root ? (uint64_t)MAX(spec->root->open_files, 0) : 0,
 	};
 	note_user(sandbox, spec);
 	note_network(sandbox, spec, &setup);
 	set_limits(sandbox, spec, &setup);
 	struct sock_filter filter[FILTER_LEN_MAX];
-	setup.filter_len = (uint32_t)filter_write(filter);
+	size_t filter_len = filter_write(filter);
+	setup.filter_len = (uint32_t)(spec->root ? filter_add_image(filter, filter_len) : filter_len);
 	if (supervisor_setup(&sandbox->init, &setup, filter, error))
 		return true;
 	g_prefix_error(error, "sandbox: ");
@@ -377,6 +411,7 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 	SandboxPlace *sandbox = g_new0(SandboxPlace, 1);
 	supervisor_init(&sandbox->init);
 	sandbox->network_fd = -1;
+	sandbox->shared_fd = -1;
 	place_init(&sandbox->place, &executor_sandbox, spec->root ? spec->root->work_inside : MOUNTS_WORK,
 	        spec->root ? spec->root->home_inside : MOUNTS_HOME, "full");
 	const CgroupLimits limits = {
@@ -441,6 +476,7 @@ static void sandbox_close(Place *place)
 	if (sandbox->network_is_ours) /* everybody who was in it is gone */
 		ready_network_back(fd_steal(&sandbox->network_fd));
 	autofd_close(&sandbox->network_fd);
+	autofd_close(&sandbox->shared_fd);
 	g_free(sandbox);
 }
 

@@ -17,6 +17,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/fd.h"
 #include "agent/executor.h"
+#include "tests/lib/oci.h"
 
 #define STEP_US_MAX (30 * INT64_C(1000000))
 
@@ -29,6 +30,39 @@ typedef struct Fixture {
 
 static const char *const environment[] = {"PATH=/usr/bin:/bin", "ONLY=this", NULL};
 
+static void make_layout(const char *folder)
+{
+	const TarEntry entries[] = {{.name = "bin", .type = '2', .link = "usr/bin"}, {.name = "lib", .type = '2', .link = "usr/lib"},
+	        {.name = "lib64", .type = '2', .link = "usr/lib64"}, {.name = "etc", .type = '5'}, {.name = NULL}};
+	g_autoptr(GPtrArray) layers = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
+	g_ptr_array_add(layers, oci_tar(entries));
+	g_free(oci_layout(folder, layers, NULL));
+}
+
+static void open_place(Fixture *fixture)
+{
+	g_autoptr(GError) error = NULL;
+	PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home, .hostname = "runner"};
+	PlaceImage image = {.reference = NULL};
+	/* An image of links, and the host's programs in it: so it can do what the cases ask. */
+	const PlaceMount programs[] = {{.source = "/usr", .target = "/usr"}};
+	g_autofree char *layout = g_build_filename(fixture->root, "layout", NULL);
+	g_autofree char *reference = g_strconcat("oci:", layout, NULL);
+	g_autofree char *store = g_build_filename(fixture->root, "images", NULL);
+	g_autofree char *scratch = g_build_filename(fixture->root, "scratch", NULL);
+	g_autoptr(json_t) settings = json_pack("{s:[s]}", "local", fixture->root);
+	if (strcmp(fixture->executor->name, "container") == 0) {
+		make_layout(layout);
+		image = (PlaceImage){.reference = reference, .store = store, .scratch = scratch, .settings = settings,
+		        .work_inside = "/__w", .home_inside = "/github/home", .runner_inside = "/github/workflow", .user = "1001"};
+		spec.image = &image;
+		spec.mounts = programs;
+		spec.mounts_len = G_N_ELEMENTS(programs);
+	}
+	g_assert_true(fixture->executor->open(&spec, &fixture->place, &error));
+	g_assert_no_error(error);
+}
+
 static void setup(Fixture *fixture, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -38,9 +72,7 @@ static void setup(Fixture *fixture, gconstpointer data)
 	fixture->work = g_build_filename(fixture->root, "work", NULL);
 	fixture->home = g_build_filename(fixture->root, "home", NULL);
 	g_assert_cmpint(g_mkdir(fixture->work, 0755) | g_mkdir(fixture->home, 0755), ==, 0);
-	const PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home, .hostname = "runner"};
-	g_assert_true(fixture->executor->open(&spec, &fixture->place, &error));
-	g_assert_no_error(error);
+	open_place(fixture);
 }
 
 static void teardown(Fixture *fixture, gconstpointer data)
@@ -226,8 +258,7 @@ static void test_creation_mask(Fixture *fixture, gconstpointer data)
 	(void)data;
 	mode_t ours = umask(077);
 	fixture->executor->close(fixture->place);
-	const PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home};
-	g_assert_true(fixture->executor->open(&spec, &fixture->place, NULL));
+	open_place(fixture);
 	const char *const argv[] = {"/bin/sh", "-c", "umask", NULL};
 	g_autofree char *text = output_of(fixture, argv, NULL);
 	umask(ours);
@@ -396,9 +427,8 @@ static void test_ends_with_the_worker(Fixture *fixture, gconstpointer data)
 	(void)data;
 	pid_t worker = fork();
 	if (worker == 0) {
-		const PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home};
 		Fixture own = *fixture;
-		g_assert_true(fixture->executor->open(&spec, &own.place, NULL));
+		open_place(&own);
 		start(&own, "setsid -f sh -c 'while :; do echo x >> beat; sleep 0.01; done'; "
 		            "while :; do echo y >> beat; sleep 0.01; done", -1, -1, -1);
 		for (;;)
@@ -463,6 +493,8 @@ static void become_user(void)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "unpack") == 0) /* as the worker does for a layer */
+		return image_unpack_main(argc - 1, argv + 1);
 	g_test_init(&argc, &argv, NULL);
 	become_user();
 	const Executor *null = executor_find("null");

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A place whose root is an image: its layers are brought here (images.c) and laid over one another under a folder of the
+ * place's own; what runs in it runs by the sandbox, with the same walls. There is no engine and no daemon.
+ *
+ * One user of the host stands for the image's user, whoever that is: files of the image belong to him, and he can become
+ * nobody else. Images whose program starts as root to become another user are told so by `--user`.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/error.h"
+#include "agent/base/fd.h"
+#include "agent/base/json.h"
+#include "executors/images.h"
+#include "executors/place.h"
+#include "executors/root.h"
+
+#define SHM_BYTES (64 * 1024 * 1024)
+#define SWEEP_EVERY_US (60LL * 60 * G_USEC_PER_SEC)
+
+extern const Executor executor_container;
+extern const Executor executor_sandbox;
+
+/* What a place holds besides the sandbox. */
+typedef struct Held {
+	Image *image;
+	char *scratch;
+} Held;
+
+static void held_free(void *data)
+{
+	Held *held = data;
+	if (held->scratch)
+		fd_remove_tree(held->scratch, NULL);
+	g_free(held->scratch);
+	image_release(held->image);
+	g_free(held);
+}
+
+static bool container_probe(GError **error)
+{
+	return executor_sandbox.probe(error);
+}
+
+/* "top:…:bottom"; the caller's. */
+static char *lower_of(const Image *image)
+{
+	GString *lower = g_string_new(NULL);
+	for (guint i = image->layers->len; i > 0; i--)
+		g_string_append_printf(lower, "%s%s", lower->len ? ":" : "", (const char *)image->layers->pdata[i - 1]);
+	return g_string_free(lower, FALSE);
+}
+
+static bool make_scratch(const char *scratch, const PlaceSpec *spec, GError **error)
+{
+	static const char *const names[] = {"upper", "work"};
+	if (!fd_remove_tree(scratch, error) || !fd_make_folder(scratch, 0700, error))
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(scratch, names[i], NULL);
+		if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0 ||
+		        (geteuid() == 0 && spec->uid != 0 && chown(path, spec->uid, spec->gid) < 0))
+			return fail_errno(error, errno, "cannot make %s", path);
+	}
+	return true;
+}
+
+static PlaceDefaults *defaults_of(const Image *image, const ImageUser *user)
+{
+	PlaceDefaults *defaults = g_new0(PlaceDefaults, 1);
+	defaults->digest = g_strdup(image->digest);
+	defaults->env = g_strdupv(image->config.env);
+	defaults->entrypoint = g_strdupv(image->config.entrypoint);
+	defaults->command = g_strdupv(image->config.command);
+	defaults->folder = g_strdup(image->config.folder);
+	defaults->home = g_strdup(user->home);
+	defaults->health = image->config.health ? json_deep_copy(image->config.health) : NULL;
+	return defaults;
+}
+
+/* Once an hour somebody looks what can go; who it is does not matter. */
+static void sweep_sometimes(const PlaceImage *image)
+{
+	g_autofree char *stamp = g_build_filename(image->store, "swept", NULL);
+	struct stat info;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (stat(stamp, &info) == 0 && (now.tv_sec - info.st_mtim.tv_sec) * G_USEC_PER_SEC < SWEEP_EVERY_US)
+		return;
+	if (!g_file_set_contents(stamp, "", 0, NULL))
+		return;
+	ImageSweep sweep;
+	image_sweep(image->store, json_get_int(image->settings, "age_us", 0), json_get_int(image->settings, "bytes", 0), &sweep,
+	        NULL); /* whatever could not go is looked at again in an hour */
+}
+
+static bool check_spec(const PlaceSpec *spec, GError **error)
+{
+	const PlaceImage *image = spec->image;
+	if (!image || !image->reference || !image->store || !image->scratch)
+		return fail(error, ASSAY_ERROR_USER, "container: it needs an image; write 'container:' in the workflow's job");
+	if (!image->work_inside || !image->home_inside || !image->runner_inside)
+		return fail(error, ASSAY_ERROR_USER, "container: it needs to know where folders are seen");
+	return true;
+}
+
+static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
+{
+	g_autoptr(Image) image = NULL;
+	ImageUser user = {.home = NULL};
+	if (!check_spec(spec, error) || !image_prepare(spec->image, spec->uid, spec->gid, &image, error))
+		return false;
+	sweep_sometimes(spec->image);
+	if (!image_user(image, spec->image->user ? spec->image->user : image->config.user, &user, error))
+		return false;
+	g_autofree char *home = user.home;
+	Held *held = g_new0(Held, 1);
+	held->scratch = g_strdup(spec->image->scratch);
+	g_autofree char *lower = lower_of(image);
+	const PlaceRoot root = {.layers_folder = image->layers_folder,
+	        .lower = lower,
+	        .scratch = held->scratch,
+	        .read_only = spec->image->read_only,
+	        .uid = user.uid,
+	        .gid = user.gid,
+	        .work_below = spec->image->work_below,
+	        .work_inside = spec->image->work_inside,
+	        .home_inside = spec->image->home_inside,
+	        .runner_inside = spec->image->runner_inside,
+	        .folder = spec->image->folder ? spec->image->folder : image->config.folder,
+	        .open_files = spec->image->open_files,
+	        .shm_bytes = spec->image->shm_bytes > 0 ? spec->image->shm_bytes : SHM_BYTES,
+	        .tmpfs = spec->image->tmpfs};
+	PlaceSpec inner = *spec;
+	inner.image = NULL;
+	inner.root = &root;
+	Place *place = NULL;
+	bool good = make_scratch(held->scratch, spec, error) && executor_sandbox.open(&inner, &place, error);
+	if (good) {
+		place->image = defaults_of(image, &user);
+		held->image = g_steal_pointer(&image);
+		place->extra = held;
+		place->extra_free = held_free;
+		*out = place;
+		return true;
+	}
+	held_free(held);
+	return false;
+}
+
+static bool container_start(Place *place, const StepSpec *spec, Child *out, GError **error)
+{
+	return executor_sandbox.start(place, spec, out, error);
+}
+
+static void container_signal(Place *place, Child *child, int signal_number)
+{
+	executor_sandbox.signal(place, child, signal_number);
+}
+
+static bool container_finish(Place *place, Child *child, StepEnd *out, GError **error)
+{
+	return executor_sandbox.finish(place, child, out, error);
+}
+
+static void container_close(Place *place)
+{
+	executor_sandbox.close(place);
+}
+
+const Executor executor_container = {
+	.name = "container",
+	.summary = "a root that is an image, pulled and unpacked here; walls as of sandbox, no engine",
+	.probe = container_probe,
+	.open = container_open,
+	.start = container_start,
+	.signal = container_signal,
+	.finish = container_finish,
+	.close = container_close,
+};
