@@ -10,6 +10,7 @@
 
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
+#include "agent/base/json.h"
 #include "agent/base/yaml.h"
 
 #define CONFIG_BYTES_MAX (1024 * 1024)
@@ -305,6 +306,114 @@ static bool actions_fetch(Reading *r, const YamlNode *v)
 	        &r->config->action_fetch);
 }
 
+static bool images_texts(Reading *r, const YamlNode *v, const char *key)
+{
+	g_auto(GStrv) texts = NULL;
+	if (!read_texts(r, v, "a list is expected here", &texts))
+		return false;
+	json_t *list = json_array();
+	for (char **text = texts; *text; text++)
+		json_array_append_new(list, json_string(*text));
+	json_set(r->config->images, key, list);
+	return true;
+}
+
+static bool images_registries(Reading *r, const YamlNode *v)
+{
+	return images_texts(r, v, "registries");
+}
+
+static bool images_plain_http(Reading *r, const YamlNode *v)
+{
+	return images_texts(r, v, "plain_http");
+}
+
+static bool images_local(Reading *r, const YamlNode *v)
+{
+	return images_texts(r, v, "local");
+}
+
+static bool images_ca_file(Reading *r, const YamlNode *v)
+{
+	g_autofree char *text = NULL;
+	if (!read_text(r, v, &text))
+		return false;
+	json_set_string(r->config->images, "ca_file", text);
+	return true;
+}
+
+static bool images_keep(Reading *r, const YamlNode *v)
+{
+	int64_t age = 0;
+	if (!read_duration(r, v, &age))
+		return false;
+	json_set_int(r->config->images, "age_us", age);
+	return true;
+}
+
+static bool images_size(Reading *r, const YamlNode *v)
+{
+	int64_t bytes = 0;
+	if (!read_bytes(r, v, &bytes))
+		return false;
+	json_set_int(r->config->images, "bytes", bytes);
+	return true;
+}
+
+static bool images_stall(Reading *r, const YamlNode *v)
+{
+	int64_t stall_us = 0;
+	if (!read_duration(r, v, &stall_us))
+		return false;
+	json_set_int(r->config->images, "stall_s", MAX(stall_us / G_USEC_PER_SEC, 1));
+	return true;
+}
+
+/* {docker.io: [https://mirror.example]} */
+static bool images_mirrors(Reading *r, const YamlNode *v)
+{
+	if (v->kind != YAML_MAPPING)
+		return complain(r, v, "registries with their mirrors are expected here: {docker.io: [https://…]}");
+	json_t *mirrors = json_object();
+	json_set(r->config->images, "mirrors", mirrors);
+	for (size_t i = 0; i + 1 < v->items_len; i += 2) {
+		g_auto(GStrv) texts = NULL;
+		if (!read_texts(r, v->items[i + 1], "a list of addresses is expected here", &texts))
+			return false;
+		json_t *list = json_array();
+		json_set(mirrors, v->items[i]->text, list);
+		for (char **text = texts; *text; text++) {
+			if (!g_str_has_prefix(*text, "https://") && !g_str_has_prefix(*text, "http://"))
+				return complain(r, v->items[i + 1], "a mirror is an address with https:// or http://");
+			json_array_append_new(list, json_string(*text));
+		}
+	}
+	return true;
+}
+
+/* Paths of the host that workflows may mount: "/srv/data", or {path: /srv/data, writable: true}. */
+static bool images_volumes(Reading *r, const YamlNode *v)
+{
+	if (v->kind != YAML_SEQUENCE)
+		return complain(r, v, "a list of paths is expected here");
+	json_t *list = json_array();
+	json_set(r->config->images, "volumes", list);
+	for (size_t i = 0; i < v->items_len; i++) {
+		const YamlNode *item = v->items[i];
+		const YamlNode *path = item->kind == YAML_MAPPING ? yaml_get(item, "path") : item;
+		const YamlNode *writable = item->kind == YAML_MAPPING ? yaml_get(item, "writable") : NULL;
+		if (!path || !path->text || path->text[0] != '/' || path->text[1] == '\0' || g_str_has_suffix(path->text, "/"))
+			return complain(r, item, "an absolute path is expected here, or {path: /…, writable: true}");
+		if (writable && writable->kind != YAML_BOOLEAN)
+			return complain(r, writable, "true or false is expected here");
+		json_t *one = json_object();
+		json_set_string(one, "path", path->text);
+		json_set_bool(one, "writable", writable && writable->truth);
+		json_array_append_new(list, one);
+	}
+	return true;
+}
+
 static const struct {
 	const char *section; /* NULL: at the top */
 	const char *key;
@@ -332,6 +441,15 @@ static const struct {
         {"sandbox", "mounts", sandbox_mounts},
         {"actions", "sources", actions_sources},
         {"actions", "fetch", actions_fetch},
+        {"images", "registries", images_registries},
+        {"images", "mirrors", images_mirrors},
+        {"images", "plain_http", images_plain_http},
+        {"images", "ca_file", images_ca_file},
+        {"images", "local", images_local},
+        {"images", "volumes", images_volumes},
+        {"images", "keep", images_keep},
+        {"images", "size", images_size},
+        {"images", "stall", images_stall},
 };
 
 static bool is_section(const char *name)
@@ -393,6 +511,9 @@ static Config *config_defaults(void)
 	config->job_gid = 64001;
 	config->action_sources = g_strsplit("https://github.com/{repo}.git", ",", 0);
 	config->action_fetch = g_new0(char *, 1);
+	config->images = json_object();
+	json_set_int(config->images, "age_us", 30LL * 24 * 60 * MINUTE_US);
+	json_set_int(config->images, "bytes", 20LL * 1024 * MIB);
 	config->log_level = g_strdup("info");
 	return config;
 }
@@ -435,6 +556,7 @@ void config_free(Config *config)
 	g_free(config->executor_default);
 	g_strfreev(config->action_sources);
 	g_strfreev(config->action_fetch);
+	json_decref(config->images);
 	g_free(config->log_level);
 	g_free(config);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ typedef struct Config {
 	size_t mounts_len;
 	char **action_sources; /* actions.sources: patterns with {repo}, in order; none: no actions from elsewhere */
 	char **action_fetch;   /* actions.fetch: built-in actions that are fetched instead */
+	json_t *images;        /* images: as a job's worker is told (docs/formats.md); never NULL */
 	char *log_level;
 } Config;
 

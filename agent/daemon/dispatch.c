@@ -210,6 +210,15 @@ static bool open_secrets(Daemon *daemon, const Task *task, const json_t *interna
 	return true;
 }
 
+/* Under `assay run` it is one's own machine, whose files one may read. */
+static json_t *images_object(const Daemon *daemon)
+{
+	json_t *images = json_deep_copy(daemon->config->images);
+	if (daemon->local && !json_object_get(images, "local"))
+		json_set(images, "local", json_pack("[s]", "/"));
+	return images;
+}
+
 /* job.json for a task of kind job, and the secrets its worker gets. */
 static bool describe_job(Daemon *daemon, const Task *task, const json_t *internal, json_t *object, json_t *contexts,
         json_t **out_secrets, GError **error)
@@ -239,6 +248,7 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	json_set_int(object, "uid", config->job_uid);
 	json_set_int(object, "gid", config->job_gid);
 	json_set(object, "mounts", mounts_array(config));
+	json_set(object, "images", images_object(daemon));
 	json_set_string(object, "server_url", daemon_url(daemon));
 	json_set_bool(object, "untrusted", is_untrusted(internal));
 	json_set(object, "actions", actions_object(daemon, is_untrusted(internal)));

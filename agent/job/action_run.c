@@ -191,7 +191,7 @@ static void add_variable(GPtrArray *lines, const char *prefix, const char *name,
 	g_ptr_array_add(lines, g_strdup_printf("%s%s=%s", prefix, name, value));
 }
 
-static GPtrArray *stage_environment(const json_t *inputs, const json_t *saved)
+GPtrArray *action_stage_environment(const json_t *inputs, const json_t *saved)
 {
 	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
 	const char *key;
@@ -254,20 +254,16 @@ static void run_node(Job *job, const ActionUse *use, ActionStage stage, const js
 		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
 		return;
 	}
-	bool old = job->node_major > 0 && job->node_major < use->file->node_major;
-	if (old)
+	if (job->node_major > 0 && job->node_major < use->file->node_major)
 		joblog_sayf(job->log, "", "%s is written for node%d; it runs by this machine's node%d.", use->uses,
 		        use->file->node_major, job->node_major);
 	const char *script = stage == ACTION_PRE ? use->file->pre : stage == ACTION_MAIN ? use->file->main : use->file->post;
 	g_autofree char *path = g_build_filename(use->inside, script, NULL);
-	g_autoptr(GPtrArray) environment = stage_environment(inputs, saved);
+	g_autoptr(GPtrArray) environment = action_stage_environment(inputs, saved);
 	const char *const argv[] = {job->node, path, NULL};
 	const ChildSpec spec = {.name = use->uses, .argv = argv, .folder = job->workspace_inside,
 	        .extra_env = (const char *const *)environment->pdata};
 	steps_command(job, &spec, out);
-	if (out->state == RUN_FAILURE && old)
-		step_result_fail(out, out->cause, g_strdup_printf("%s (it is written for node%d, and this machine has node%d)", out->message,
-		        use->file->node_major, job->node_major));
 	if (out->state == RUN_FAILURE && out->message && strstr(out->message, "node: No such file"))
 		step_result_fail(out, CAUSE_INVALID,
 		        g_strdup_printf("%s runs by node%d, and the job's image has no 'node' in its PATH", use->uses,

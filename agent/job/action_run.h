@@ -34,6 +34,10 @@ void action_run(Job *job, ActionUse *use, const json_t *with, StepResult *out);
 void action_warn_unexpected(Job *job, const json_t *given, const json_t *declared);
 /** Its steps, one after the other; `inputs` are evaluated. */
 void composite_run(Job *job, ActionUse *use, const json_t *inputs, StepResult *out);
-/** A docker action's stage; refused by name where no executor can run an image. */
+/** INPUT_* and STATE_* as "NAME=value", the last entry NULL; the caller's. */
+GPtrArray *action_stage_environment(const json_t *inputs, const json_t *saved);
+/** A step that names an image: `uses: docker://…`, with `entrypoint` and `args`. */
+void action_docker_step(Job *job, const char *uses, const json_t *with, StepResult *out);
+/** A docker action's stage. */
 void action_docker(Job *job, const ActionUse *use, ActionStage stage, const json_t *inputs, const json_t *saved,
         StepResult *out);

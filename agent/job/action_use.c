@@ -248,7 +248,7 @@ static bool prepare_use(Job *job, const char *uses, const ActionUse *within, boo
 	if (actions_is_built_in(job, uses))
 		return true;
 	if (g_str_has_prefix(uses, "docker://"))
-		return actions_check_image(job, uses, error);
+		return actions_check_image(job, uses, uses, error);
 	ActionUse *use = NULL;
 	if (!g_str_has_prefix(uses, "./"))
 		use = action_use_find(job, uses, within, error);
@@ -275,7 +275,7 @@ bool action_use_prepare_inner(Job *job, ActionUse *use, GError **error)
 	if (use->ready)
 		return true;
 	use->has_pre = use->repo && use->file->pre;
-	if (use->file->using == ACTION_USING_DOCKER && !actions_check_image(job, use->uses, error))
+	if (use->file->using == ACTION_USING_DOCKER && !actions_check_image(job, use->uses, use->file->image, error))
 		return false;
 	use->busy = true;
 	bool good = true;

@@ -40,10 +40,15 @@ bool actions_is_built_in(const Job *job, const char *uses)
 	return g_str_has_prefix(uses, "assay/") || find_action(job, uses);
 }
 
-bool actions_check_image(const Job *job, const char *uses, GError **error)
+bool actions_check_image(const Job *job, const char *uses, const char *image, GError **error)
 {
 	(void)job;
-	return fail(error, ASSAY_ERROR_USER, "%s: no executor here can run container images; put its commands into 'run'", uses);
+	if (g_str_has_prefix(image ? image : "", "docker://"))
+		return true;
+	return fail(error, ASSAY_ERROR_USER,
+	        "%s: its image is to be built from a Dockerfile, and nothing here builds one; build it elsewhere, push it, and name "
+	        "it as docker://…",
+	        uses);
 }
 
 /* The inputs with their fallbacks, keys in lower case. */
@@ -92,9 +97,11 @@ void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out
 		return;
 	}
 	if (!action) {
-		ActionUse *use = NULL;
-		if (!g_str_has_prefix(uses, "docker://") || actions_check_image(job, uses, &error))
-			use = action_use_find(job, uses, job->within, &error);
+		if (g_str_has_prefix(uses, "docker://")) {
+			action_docker_step(job, uses, with, out);
+			return;
+		}
+		ActionUse *use = action_use_find(job, uses, job->within, &error);
 		if (use)
 			action_run(job, use, with, out);
 		else

@@ -20,6 +20,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
+#include "agent/job/containers.h"
 #include "agent/job/contexts.h"
 #include "agent/job/service.h"
 
@@ -128,11 +129,14 @@ static bool follow(Running *running, GError **error)
 		struct pollfd polls[] = {{.fd = running->pipe_fd, .events = POLLIN},
 		        {.fd = running->child.fd, .events = POLLIN},
 		        {.fd = watch_signal ? running->job->task->signal_fd : -1, .events = POLLIN},
-		        {.fd = service_fd(running->job->service), .events = POLLIN}};
+		        {.fd = service_fd(running->job->service), .events = POLLIN},
+		        {.fd = running->job->printed_fd, .events = POLLIN}};
 		if (poll(polls, G_N_ELEMENTS(polls), wait_ms(running)) < 0 && errno != EINTR)
 			return fail_errno(error, errno, "cannot wait for a command");
 		if (polls[0].revents)
 			read_some(running, READS_IN_A_ROW);
+		if (polls[4].revents)
+			containers_drain(running->job);
 		if (polls[1].revents)
 			return true;
 		if (polls[3].revents)
@@ -186,9 +190,12 @@ bool child_run(Job *job, const ChildSpec *spec, ChildEnd *out, GError **error)
 	return true;
 }
 
-static const char *first_program(const char *const *names)
+/* Of an image nobody knows what it has but itself: the last of the names is what GitHub takes there. */
+static const char *first_program(const Job *job, const char *const *names)
 {
 	for (; names[1]; names++) {
+		if (job->place->image)
+			continue;
 		g_autofree char *found = g_find_program_in_path(*names);
 		if (found)
 			return *names;
@@ -208,12 +215,12 @@ char **child_script(Job *job, const char *shell, const char *script, GError **er
 	        {"python", "python {0}", "py"},
 	        {"pwsh", "pwsh -command . '{0}'", "ps1"},
 	};
-	static const char *const pythons[] = {"python", "python3", NULL};
+	const char *const pythons[] = {"python", job->place->image ? "python" : "python3", NULL};
 	static const char *const shells[] = {"bash", "sh", NULL};
 	g_autofree char *command = NULL;
 	const char *suffix = "sh";
 	if (!shell || !shell[0]) {
-		command = g_strconcat(first_program(shells), " -e {0}", NULL);
+		command = g_strconcat(first_program(job, shells), " -e {0}", NULL);
 	} else {
 		for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
 			if (strcmp(known[i].shell, shell) == 0) {
@@ -222,7 +229,7 @@ char **child_script(Job *job, const char *shell, const char *script, GError **er
 			}
 		if (g_strcmp0(shell, "python") == 0) {
 			g_free(command);
-			command = g_strconcat(first_program(pythons), " {0}", NULL);
+			command = g_strconcat(first_program(job, pythons), " {0}", NULL);
 		}
 		if (!command && !strstr(shell, "{0}")) {
 			fail(error, ASSAY_ERROR_USER,

@@ -11,6 +11,7 @@
 
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/job/containers.h"
 #include "agent/job/files.h"
 #include "agent/job/planner.h"
 #include "agent/job/service.h"
@@ -113,10 +114,6 @@ static json_t *make_github(Job *job)
 	const json_t *call = json_object_get(job->definition, "call");
 	json_set_string(github, "job", planner_local_id(json_get_string(self, "group", "")));
 	json_set_string(github, "job_workflow_sha", json_get_string(call, "sha", NULL));
-	json_set_string(github, "workspace", job->workspace_inside);
-	g_autofree char *event_path =
-	        g_strconcat(job->runner_inside, "/_github_workflow/event.json", NULL);
-	json_set_string(github, "event_path", event_path);
 	set_urls(github, job);
 	set_default(github, "workflow", json_get_string(job->definition, "workflow-name", ""));
 	set_default(github, "retention_days", "90");
@@ -131,15 +128,9 @@ static json_t *make_runner(Job *job)
 	char host[256] = "assay";
 	gethostname(host, sizeof host - 1);
 	json_t *runner = json_object();
-	g_autofree char *temp = g_strconcat(job->place->work_inside, "/_temp", NULL);
-	g_autofree char *tools = g_strconcat(job->place->work_inside, "/_tool", NULL);
-	g_autofree char *workspace = g_path_get_dirname(job->workspace_inside);
 	json_set_string(runner, "os", "Linux");
 	json_set_string(runner, "arch", contexts_arch());
 	json_set_string(runner, "name", host);
-	json_set_string(runner, "temp", temp);
-	json_set_string(runner, "tool_cache", tools);
-	json_set_string(runner, "workspace", workspace);
 	json_set_string(runner, "environment", "self-hosted");
 	if (job->debug)
 		json_set_string(runner, "debug", "1");
@@ -197,11 +188,29 @@ void contexts_fill(Job *job)
 	json_set(tree, "steps", json_object());
 	json_t *self = json_object();
 	json_set_string(self, "status", "success");
-	json_set(self, "container", json_object());
-	json_set(self, "services", json_object());
+	containers_fill_contexts(job, self);
 	add_workflow(job, self, json_object_get(tree, "github"));
 	json_set(tree, "job", self);
 	job->contexts = tree;
+}
+
+void contexts_set_places(Job *job)
+{
+	json_t *github = json_object_get(job->contexts, "github");
+	json_t *runner = json_object_get(job->contexts, "runner");
+	/* In the container of a docker action only the workspace is seen of the work folder. */
+	bool whole = !g_str_equal(job->workspace_inside, job->place->work_inside);
+	g_autofree char *event_path =
+	        g_strconcat(job->runner_inside, job->place->image ? "" : "/_github_workflow", "/event.json", NULL);
+	g_autofree char *temp = whole ? g_strconcat(job->place->work_inside, "/_temp", NULL) : g_strdup("/tmp");
+	g_autofree char *tools = whole ? g_strconcat(job->place->work_inside, "/_tool", NULL) : g_strdup("/opt/hostedtoolcache");
+	g_autofree char *workspace = g_path_get_dirname(job->workspace_inside);
+	json_set_string(github, "workspace", job->workspace_inside);
+	json_set_string(github, "event_path", event_path);
+	json_set_string(runner, "temp", temp);
+	json_set_string(runner, "tool_cache", tools);
+	json_set_string(runner, "workspace", workspace);
+	containers_fill_contexts(job, json_object_get(job->contexts, "job"));
 }
 
 static char *hash_files(void *data, const char *const *patterns, size_t count, GError **error)
@@ -266,7 +275,9 @@ void contexts_set_env(Job *job, const json_t *more)
 bool contexts_fill_env(Job *job, GError **error)
 {
 	static const char *const layers[] = {"workflow-env", "env"};
+	json_decref(job->env); /* services may have asked before where things lie was known */
 	job->env = json_object();
+	contexts_set_env(job, NULL);
 	for (size_t i = 0; i < G_N_ELEMENTS(layers); i++) {
 		g_autoptr(json_t) layer = contexts_strings(job, json_object_get(job->definition, layers[i]), error);
 		if (!layer) {
@@ -303,6 +314,12 @@ static void set_variables(json_t *env, const json_t *context, const char *prefix
 /* What a command has before the workflow says anything. */
 static json_t *base_environment(Job *job)
 {
+	if (job->place_env) { /* an image's own, and nothing of ours but the home */
+		json_t *own = json_copy((json_t *)(uintptr_t)job->place_env);
+		json_set_string(own, "HOME", job->place->home_inside);
+		json_set_string(own, "CI", "true");
+		return own;
+	}
 	json_t *env = json_object();
 	const bool on_host = strcmp(job->executor->name, "host") == 0;
 	static const char *const from_host[] = {"PATH", "USER", "LOGNAME", "TZ"};

@@ -10,6 +10,8 @@
 
 /** Makes job->contexts from job.json, the secrets and the place. */
 void contexts_fill(Job *job);
+/** What depends on the place: paths of `github` and `runner`, `job.container` and `job.services`. */
+void contexts_set_places(Job *job);
 /** Evaluates `env` of workflow and job into job->env. */
 bool contexts_fill_env(Job *job, GError **error);
 /** Sets contexts.env to job->env and, above it, `more` (may be NULL). */

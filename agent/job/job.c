@@ -19,6 +19,7 @@
 #include "agent/job/action_use.h"
 #include "agent/job/calls.h"
 #include "agent/job/confine.h"
+#include "agent/job/containers.h"
 #include "agent/job/contexts.h"
 #include "agent/job/matcher.h"
 #include "agent/job/service.h"
@@ -161,15 +162,22 @@ static bool open_place(Job *job, GError **error)
 	        .cpus = json_get_real(limits, "cpus", 0),
 	        .service = true,
 	        .hostname = "assay"};
-	mode_t ours = umask(022);
-	bool opened = job->executor->open(&spec, &job->place, error);
-	umask(ours);
-	if (!opened)
-		return false;
+	if (containers_are_asked(job) && strcmp(name, "null") != 0) {
+		/* What names images and services may hold expressions; where things lie is not known yet. */
+		if (!contexts_fill_env(job, error) || !containers_open(job, &spec, error))
+			return false;
+		job->place_env = containers_env(job);
+	} else {
+		mode_t ours = umask(022);
+		bool opened = job->executor->open(&spec, &job->place, error);
+		umask(ours);
+		if (!opened)
+			return false;
+	}
 	if (!job_open_runner(job, error))
 		return false;
 	json_t *event = task_event(EVENT_ISOLATION);
-	json_set_string(event, "executor", name);
+	json_set_string(event, "executor", job->executor->name);
 	json_set_string(event, "level", job->place->isolation);
 	json_t *missing = json_array();
 	for (guint i = 0; job->place->missing && i < job->place->missing->len; i++)
@@ -179,14 +187,14 @@ static bool open_place(Job *job, GError **error)
 	return task_emit(job->task, event, error);
 }
 
-static bool write_event_file(Job *job, GError **error)
+bool job_write_event(Job *job, GError **error)
 {
 	const json_t *github = json_object_get(job->contexts, "github");
 	const json_t *event = json_object_get(github, "event");
 	char *raw = json_dumps(event, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	g_autofree char *text = g_strdup(raw ? raw : "{}");
 	free(raw);
-	autofd int folder = tree_make_folder(job->runner_fd, "_github_workflow", job->owner, error);
+	autofd int folder = tree_make_folder(job->runner_fd, job->place->image ? "." : "_github_workflow", job->owner, error);
 	return folder >= 0 && tree_write_file(folder, "event.json", text, strlen(text), 0644, job->owner, error);
 }
 
@@ -207,14 +215,6 @@ static bool copy_local(Job *job, GError **error)
 /* What the definition asks for and this worker cannot give is refused before anything runs. */
 static bool check_definition(const Job *job, GError **error)
 {
-	const json_t *container = json_object_get(job->definition, "container");
-	const json_t *services = json_object_get(job->definition, "services");
-	if (container && !json_is_null(container) && !(json_is_string(container) && json_string_length(container) == 0))
-		return fail(error, ASSAY_ERROR_USER,
-		        "the job asks for a container image, and no executor here can run one; remove 'container'");
-	if (json_object_size(services) > 0)
-		return fail(error, ASSAY_ERROR_USER,
-		        "the job asks for services, and no executor here can run container images; remove 'services'");
 	if (json_array_size(json_object_get(job->definition, "steps")) == 0)
 		return fail(error, ASSAY_ERROR_USER, "the job has no steps");
 	return true;
@@ -258,13 +258,16 @@ static bool open_job(Job *job, GError **error)
 	if (!log_path)
 		return fail(error, ASSAY_ERROR_USER, "job.json: 'log' is missing");
 	job->log = joblog_open(log_path, job->task->mask, json_get_int(limits, "log_bytes", 0), error);
-	if (!job->log || !narrow_secrets(job, error) || !check_definition(job, error) || !make_folders(job, error) || !open_place(job, error))
+	if (!job->log || !narrow_secrets(job, error) || !check_definition(job, error) || !make_folders(job, error))
+		return false;
+	contexts_fill(job);
+	if (!open_place(job, error))
 		return false;
 	/* The host executor may run programs that need set-user-ID, and an admin has chosen it for that. */
 	confine_before_strangers(strcmp(job->executor->name, "host") == 0);
-	contexts_fill(job);
+	contexts_set_places(job);
 	job->service = service_open(job, error);
-	if (!job->service || !write_event_file(job, error) || !copy_local(job, error))
+	if (!job->service || !job_write_event(job, error) || !copy_local(job, error))
 		return false;
 	return contexts_fill_env(job, error);
 }
@@ -308,6 +311,7 @@ static void close_job(Job *job)
 	service_close(job->service);
 	if (job->place)
 		job->executor->close(job->place);
+	containers_close(job);
 	joblog_close(job->log);
 	matchers_free(job->matchers);
 	json_decref(job->definition);
@@ -366,7 +370,8 @@ static void settle_end(Job *job, TaskEnd *end)
 
 void job_run(Task *task, TaskEnd *end)
 {
-	Job job = {.task = task, .spec = task->spec, .end = end, .work_fd = -1, .runner_fd = -1, .state = RUN_RUNNING};
+	Job job = {.task = task, .spec = task->spec, .end = end, .work_fd = -1, .runner_fd = -1, .printed_fd = -1,
+	        .state = RUN_RUNNING};
 	g_autoptr(GError) error = NULL;
 	const json_t *definition = json_object_get(task->spec, "definition");
 	job.definition = json_is_object(definition) ? json_deep_copy(definition) : json_object();
@@ -383,7 +388,8 @@ void job_run(Task *task, TaskEnd *end)
 		good = emit_outputs(&job, &error);
 	}
 	if (!good) {
-		bool wrong_name = unprepared && (error->code == ASSAY_ERROR_ABSENT || error->code == ASSAY_ERROR_DENIED);
+		steps_notice_end(&job); /* a long pull may have been ended by it */
+		bool wrong_name = (unprepared || containers_are_asked(&job)) && (error->code == ASSAY_ERROR_ABSENT || error->code == ASSAY_ERROR_DENIED);
 		const char *otherwise = error->code == ASSAY_ERROR_USER || wrong_name ? CAUSE_INVALID : CAUSE_AGENT;
 		if (job.log)
 			joblog_say(job.log, "##[error]", error->message);

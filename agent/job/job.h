@@ -57,6 +57,9 @@ struct Job {
 	JobLog *log;
 	const Executor *executor;
 	Place *place;
+	struct Containers *containers; /* containers.h; NULL: the job asks for none */
+	int printed_fd;           /* readable when a service has printed; -1: none */
+	const json_t *place_env;  /* what the place's image gives to every command; NULL: it has none */
 	TreeOwner owner;
 	int work_fd;
 	int runner_fd;       /* where scripts, environment files and the event are put for the steps */
@@ -114,6 +117,8 @@ int64_t job_deadline(const Job *job);
 int job_open_workspace(Job *job, GError **error);
 /** Opens runner_fd, before each command anew where it is on the disk: a step may have removed or replaced it. */
 bool job_open_runner(Job *job, GError **error);
+/** Writes the event's payload to where github.event_path says. */
+bool job_write_event(Job *job, GError **error);
 /** The content store, D/objects; the caller's. */
 Objects *job_open_store(Job *job, GError **error);
 /** Writes a tree of the store into a new folder of the task's own, where no step can reach: a descriptor, or -1. */

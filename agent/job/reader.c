@@ -307,8 +307,6 @@ static char *refusal_of(const YamlDocument *document, const YamlNode *job)
 		const char *key;
 		const char *why;
 	} refused[] = {
-	        {"container", "'container' cannot be run as a key; choose an executor with an image by 'runs-on'"},
-	        {"services", "'services' cannot be run; start the service in a step"},
 	        {"snapshot", "'snapshot' cannot be run: there are no images to make here"},
 	        {"cancel-timeout-minutes", "'cancel-timeout-minutes' cannot be honoured; remove it"},
 	};

@@ -30,6 +30,7 @@ static void set_up(Fixture *fixture, gconstpointer data)
 	fixture->job.definition = json_pack("{s:{s:s,s:s,s:s},s:{s:s,s:s}}", "workflow-env", "A", "workflow", "B", "workflow",
 	        "PATH", "/w", "env", "B", "${{ github.sha }}", "GITHUB_REF", "mine");
 	contexts_fill(&fixture->job);
+	contexts_set_places(&fixture->job);
 	g_autoptr(GError) error = NULL;
 	g_assert_true(contexts_fill_env(&fixture->job, &error));
 	g_assert_no_error(error);

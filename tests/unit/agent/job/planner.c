@@ -281,9 +281,7 @@ static void outputs_make_matrices(void)
 
 static void what_cannot_run_is_refused_with_its_place(void)
 {
-	refuse_plan("  a:\n    runs-on: x\n    container: debian\n" STEPS, ".assay/workflows/t.yml:5:5: 'container'");
-	refuse_plan("  a:\n    runs-on: x\n    services: {db: {image: pg}}\n" STEPS, "t.yml:5:5: 'services'");
-	refuse_plan("  a:\n    runs-on: x\n    snapshot: s\n" STEPS, "t.yml:5:5: 'snapshot'");
+	refuse_plan("  a:\n    runs-on: x\n    snapshot: s\n" STEPS, ".assay/workflows/t.yml:5:5: 'snapshot'");
 	refuse_plan("  a:\n    runs-on: x\n    steps:\n    - run: x\n      background: true\n", "t.yml:7:7: steps in the background");
 }
 

@@ -276,9 +276,9 @@ static void hostile_files_end_soon_and_clearly(void)
 
 static void refusals_name_their_place(void)
 {
-	g_autoptr(Workflow) workflow = read_valid("on: push\njobs:\n  a:\n    services: {db: {image: pg}}\n" STEPS "  b:\n" STEPS
+	g_autoptr(Workflow) workflow = read_valid("on: push\njobs:\n  a:\n    snapshot: s\n" STEPS "  b:\n    services: {db: {image: pg}}\n" STEPS
 	                                          "  c:\n    uses: ./x.yml\n    secrets: inherit\n");
-	g_assert_nonnull(strstr(workflow_find(workflow, "a")->refusal, "w.yml:4:5: 'services'"));
+	g_assert_nonnull(strstr(workflow_find(workflow, "a")->refusal, "w.yml:4:5: 'snapshot'"));
 	g_assert_null(workflow_find(workflow, "b")->refusal);
 	g_assert_null(workflow_find(workflow, "c")->refusal);
 }

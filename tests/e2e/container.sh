@@ -1,0 +1,214 @@
+#!/bin/bash
+# Jobs in images without an engine: a private registry, a container of the job's own, a service that becomes healthy, a
+# docker action; by the agent as root, and all of it again as an ordinary user.
+. "$(dirname "$0")/lib.sh"
+fixtures=$top/tests/fixtures
+for program in docker-registry htpasswd busybox python3; do
+	command -v "$program" >/dev/null || { echo "SKIPPED: $program is not installed"; exit 0; }
+done
+
+registry_start() {
+	local n
+	for n in 1 2 3 4 5; do
+		"$fixtures/oci-registry.sh" start "$work/registry" $((20000 + RANDOM % 20000)) >/dev/null && break
+		"$fixtures/oci-registry.sh" stop "$work/registry"
+		[ "$n" != 5 ] || die "the registry does not start"
+	done
+	. "$work/registry/env"
+	OCI_USER=$(sed -n 's/^OCI_USER=//p' "$work/registry/env")
+	OCI_PASSWORD=$(sed -n 's/^OCI_PASSWORD=//p' "$work/registry/env")
+}
+trap 'ended=$?; set +e; "$fixtures/oci-registry.sh" stop "$work/registry"; (exit $ended); cleanup' EXIT
+
+images_make() {
+	python3 "$fixtures/oci-image.py" layout "$work/image-job" \
+		--config '{"Env":["PATH=/bin:/usr/bin","FROM_IMAGE=yes","OVER=image"],"WorkingDir":"/made/here","Cmd":["sh"]}' \
+		--file 'etc/hello=from the image\n' >/dev/null
+	python3 "$fixtures/oci-image.py" layout "$work/image-service" \
+		--config '{"Env":["PATH=/bin"],"Entrypoint":["/serve"],"Cmd":["8000"],"User":"worker"}' \
+		--script 'serve=#!/bin/sh\necho "serving as $(id -u) for $GREETING"\nsleep 1\nmkdir -p /tmp/www && echo "hello $GREETING" >/tmp/www/index.html\nexec httpd -f -p "$1" -h /tmp/www\n' >/dev/null
+	python3 "$fixtures/oci-image.py" layout "$work/image-action" \
+		--config '{"Env":["PATH=/bin"],"Entrypoint":["/act"]}' \
+		--script 'act=#!/bin/sh\necho "action args: $*; input $INPUT_WHO; $(pwd); $GITHUB_WORKSPACE"\necho "said=hi $INPUT_WHO" >>"$GITHUB_OUTPUT"\necho "FROM_ACTION=set" >>"$GITHUB_ENV"\ncat from-step\ntest -f "$GITHUB_EVENT_PATH" && echo event there\n' >/dev/null
+	local name
+	for name in job service action; do
+		python3 "$fixtures/oci-image.py" push "$work/image-$name" "$OCI_REGISTRY/team/$name:1" --user "$OCI_USER" \
+			--password "$OCI_PASSWORD" $([ $name = service ] && echo --docker) >/dev/null
+	done
+}
+
+workflow_write() {
+	mkdir -p "$1/.github/workflows" "$1/act"
+	cat >"$1/act/action.yml" <<YML
+name: act
+inputs: {who: {default: nobody}}
+outputs: {said: {description: x}}
+runs:
+  using: docker
+  image: docker://oci:$work/image-action
+  args: ["one two", "\${{ inputs.who }}"]
+YML
+	cat >"$1/.github/workflows/containers.yml" <<YML
+on: push
+jobs:
+  inside:
+    runs-on: any
+    container:
+      image: $OCI_REGISTRY/team/\${{ vars.NAME || 'job' }}:1
+      credentials: {username: $OCI_USER, password: "\${{ secrets.REGISTRY }}"}
+      env: {OVER: container, FROM_CONTAINER: "yes"}
+      options: --hostname boxed --tmpfs /scratch:size=1m --add-host other:10.1.2.3 -e WITH_OPTION=yes
+      volumes: ["data:/data", "\${{ github.workspace }}/sub:/sub"]
+    services:
+      web:
+        image: $OCI_REGISTRY/team/service:1
+        credentials: {username: $OCI_USER, password: "\${{ secrets.REGISTRY }}"}
+        env: {GREETING: world}
+        ports: ["8000:8000"]
+        volumes: ["data:/data"]
+        options: >-
+          --health-cmd "wget -q -O - http://localhost:8000/" --health-interval 1s --health-timeout 5s --health-retries 30
+    env: {STEP_LEVEL: job}
+    steps:
+      - run: |
+          cat /etc/hello; echo "env \$FROM_IMAGE \$FROM_CONTAINER \$OVER \$STEP_LEVEL \$WITH_OPTION"
+          echo "user \$(id -u) at \$(pwd) home \$HOME host \$(hostname)"
+          test ! -e /etc/gone-above && test -f /etc/image-release && echo whiteouts work
+          wget -q -O - http://web:8000/
+          grep -q '10.1.2.3 other' /etc/hosts && grep -q ' /scratch tmpfs' /proc/mounts && echo options work
+          echo changed >/etc/hello && rm /etc/image-release && echo "own root" && cat /etc/hello
+          chown worker:worker /etc/hello && mkdir -p /opt/x && chown -R 1:2 /opt/x && : >/dev/null && echo chown works
+          echo kept >from-step; echo "IN_ENV=yes" >>"\$GITHUB_ENV"; ls -d /__w /github/home /github/workflow
+          touch /data/there && mkdir -p sub && ls -d /sub && test -s "\$GITHUB_EVENT_PATH" && echo event there
+      - run: echo "second \$IN_ENV in \${{ github.workspace }} \${{ job.container.id }} \${{ job.services.web.ports['8000'] }} \$RUNNER_TEMP"
+      - uses: actions/checkout@v4
+        with: {path: tree, clean: false}
+      - run: test -f tree/.github/workflows/containers.yml && test "\$(stat -c %u tree)" = 0 && echo checked out
+  outside:
+    runs-on: any
+    services:
+      web:
+        image: $OCI_REGISTRY/team/service:1
+        credentials: {username: $OCI_USER, password: "\${{ secrets.REGISTRY }}"}
+        env: {GREETING: outside}
+        ports: [8000]
+        options: --health-cmd "wget -q -O - http://localhost:8000/" --health-interval 1s --health-retries 30
+    steps:
+      - run: |
+          python3 -c 'import urllib.request as u; print("got", u.urlopen("http://localhost:8000/", timeout=20).read().decode())'
+          python3 -c 'import urllib.request as u; print("name", u.urlopen("http://web:8000/", timeout=20).read().decode())'
+          test ! -e /etc/hello && echo "not in an image"
+YML
+	cat >"$1/.github/workflows/actions.yml" <<YML
+on: push
+jobs:
+  acts:
+    runs-on: any
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo "from the workspace" >from-step
+      - id: local
+        uses: ./act
+        with: {who: you}
+      - run: echo "output \${{ steps.local.outputs.said }} env \$FROM_ACTION"
+      - uses: docker://oci:$2
+        with: {entrypoint: /bin/sh, args: "-c 'echo step image \$(cat /etc/hello); id -u; cat from-step; exit 3'"}
+        continue-on-error: true
+      - run: echo "after"
+YML
+	cat >"$1/.github/workflows/bad.yml" <<YML
+on: push
+jobs:
+  sick:
+    runs-on: any
+    services:
+      web:
+        image: oci:$2
+        options: --entrypoint /bin/sh
+        command: -c "echo about to fail; exit 7"
+    steps: [{run: echo never}]
+  unhealthy:
+    runs-on: any
+    services:
+      web:
+        image: oci:$2
+        command: sleep 1000
+        options: --health-cmd "echo sick; exit 1" --health-interval 1s --health-retries 2 --health-timeout 1s
+    steps: [{run: echo never}]
+  refused:
+    runs-on: any
+    container: {image: "oci:$2", options: --privileged}
+    steps: [{run: echo never}]
+  denied:
+    runs-on: any
+    container: $OCI_REGISTRY/team/job:1
+    steps: [{run: echo never}]
+  hostpath:
+    runs-on: any
+    container: {image: "oci:$2", volumes: ["/etc:/host:ro"]}
+    steps: [{run: echo never}]
+YML
+}
+has() { grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: no '$2'"; }; check "$who: $1"; }
+hasnt() { ! grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: '$2'"; }; check "$who: $1"; }
+processes() { ps -eo args= | grep -cE "^(httpd -f -p|sleep 1000)" || :; }
+
+walk() { # WHO: everything, by `run_as` as it is defined then
+	who=$1 out=$work/out-$1
+	run_as --workflow .github/workflows/containers.yml --secret "REGISTRY=$OCI_PASSWORD" >"$out" 2>&1 || { cat "$out"; die "$who: the run failed"; }
+	has "a step runs in the image" "| from the image"
+	has "environment: image, container, workflow" "env yes yes container job yes"
+	has "GitHub's folders" "| user 0 at /__w/tree/tree home /github/home host boxed"
+	has "whiteouts" "| whiteouts work"
+	has "a service by its name" "inside  | hello world"
+	has "options" "| options work"
+	has "its root can be changed" "| own root"
+	has "chown is no error" "| chown works"
+	has "the event" "| event there"
+	has "GITHUB_ENV and contexts" "second yes in /__w/tree/tree job 8000 /__w/_temp"
+	has "checkout into a container's workspace" "| checked out"
+	has "a service by localhost" "got hello outside"
+	has "a service by name outside" "name hello outside"
+	has "steps without a container" "| not in an image"
+	has "the service becomes healthy" "Service 'web' is healthy after"
+	hasnt "the password is masked" "$OCI_PASSWORD"
+	run_as --workflow .github/workflows/actions.yml >"$out" 2>&1 || { cat "$out"; die "$who: the run failed"; }
+	has "a docker action's arguments and inputs" "action args: one two you; input you; /github/workspace; /github/workspace"
+	has "its workspace" "| from the workspace"
+	has "its outputs and environment" "output hi you env set"
+	has "a step that is an image" "| step image from the image"
+	has "and its failure" "it ended with exit code 3"
+	has "the job goes on" "| after"
+	! run_as --workflow .github/workflows/bad.yml --json >"$out" 2>&1 || { cat "$out"; die "$who: it should fail"; }
+	hasnt "no step runs" '"line":"never"'
+	has "a service that ends" "service 'web' ended with exit code 7 before it was ready"
+	has "what it printed" "about to fail"
+	has "a service that never is healthy" "service 'web' was not healthy after"
+	has "an option is refused by name" "options: --privileged cannot be given"
+	has "a private image without credentials" "it wants a user and a password; give 'credentials'"
+	has "a path of the host" "'/etc:/host:ro' is a path of this machine"
+	expect "$who: no service is left" 0 "$(processes)"
+}
+
+registry_start
+images_make
+mkdir -p "$work/tree"
+cd "$work/tree"
+git init -q -b main .
+workflow_write "$work/tree" "$work/image-job"
+git add -A; git commit -qm first
+chmod -R a+rX "$work"/image-* "$work/tree"
+
+run_as() { "$ASSAY" run --repo "$work/tree" --event push "$@"; }
+if [ "$(id -u)" = 0 ]; then
+	walk root
+	[ -d "$XDG_DATA_HOME/assay/images/layers-64001" ] || ls -R "$XDG_DATA_HOME" | head -50
+	user=nobody
+	mkdir -p "$work/home"; chown "$user" "$work/home"
+	run_as() {
+		runuser -u "$user" -- env HOME="$work/home" XDG_DATA_HOME="$work/home/xdg" ASSAY_SOCKET=none "$ASSAY" run --repo "$work/tree" --event push "$@"
+	}
+	walk user
+else
+	walk user
+fi
