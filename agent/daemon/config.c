@@ -167,6 +167,11 @@ static bool limit_job_processes(Reading *r, const YamlNode *v)
 	return read_int(r, v, 1, 4194304, &r->config->job_processes);
 }
 
+static bool limit_job_disk(Reading *r, const YamlNode *v)
+{
+	return read_bytes(r, v, &r->config->job_disk_bytes);
+}
+
 static bool limit_log(Reading *r, const YamlNode *v)
 {
 	return read_bytes(r, v, &r->config->log_bytes);
@@ -431,6 +436,7 @@ static const struct {
         {"limits", "job_time", limit_job_time},
         {"limits", "job_memory", limit_job_memory},
         {"limits", "job_processes", limit_job_processes},
+        {"limits", "job_disk", limit_job_disk},
         {"limits", "log", limit_log},
         {"caches", "size", caches_size},
         {"caches", "unused", caches_unused},

@@ -21,6 +21,7 @@ typedef struct Config {
 	int64_t job_timeout_us;
 	int64_t job_memory_bytes;
 	int64_t job_processes;
+	int64_t job_disk_bytes; /* 0: no limit but what keeps the disk from filling up */
 	int64_t log_bytes;
 	int64_t gate_expires_us;
 	int64_t cache_bytes;   /* caches.size: of one repo; 0: no limit */

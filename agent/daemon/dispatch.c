@@ -67,6 +67,7 @@ static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
 	json_set_int(limits, "timeout_us", timeout_us);
 	json_set_int(limits, "memory_bytes", config->job_memory_bytes);
 	json_set_int(limits, "processes", config->job_processes);
+	json_set_int(limits, "disk_bytes", config->job_disk_bytes);
 	json_set_int(limits, "file_bytes", 0);
 	json_set_int(limits, "cpus", 0);
 	json_set_int(limits, "log_bytes", config->log_bytes);

@@ -22,6 +22,7 @@
 #include "agent/base/json.h"
 #include "agent/job/containers.h"
 #include "agent/job/contexts.h"
+#include "agent/job/disk.h"
 #include "agent/job/service.h"
 
 #define READ_BYTES (256 * 1024)
@@ -30,6 +31,7 @@
 #define DRAIN_BYTES_MAX (16 * 1024 * 1024)
 #define GRACE_US_DEFAULT 10000000
 #define AFTER_KILL_US 15000000
+#define STAGE_KILL 2 /* the next signal is SIGKILL */
 
 typedef struct Running {
 	Job *job;
@@ -41,6 +43,8 @@ typedef struct Running {
 	int64_t next_us;    /* when the next stage begins */
 	int64_t deadline_us;
 	bool ignore_cancel; /* the job is cancelled already: this one runs because of always() */
+	DiskWatch disk;
+	int64_t disk_bytes;
 } Running;
 
 /* Reads what is there. false when the pipe has ended. */
@@ -90,7 +94,20 @@ static void stop_harder(Running *running, int64_t now)
 	running->next_us = now + (running->stage == (int)G_N_ELEMENTS(signals) ? AFTER_KILL_US : pause);
 }
 
-/* Looks at signals and clocks; false when a killed command does not end. */
+/* Ends a command whose job fills the disk: at once, since it would go on filling it for as long as its grace. */
+static bool is_filling_disk(Running *running, int64_t now)
+{
+	Job *job = running->job;
+	char *why = disk_look(&running->disk, job->task->folder_fd, running->disk_bytes, now);
+	if (!why)
+		return false;
+	g_free(job->disk_why);
+	job->disk_why = why;
+	running->stage = STAGE_KILL;
+	return true;
+}
+
+/* Looks at signals, clocks and the disk; false when a killed command does not end. */
 static bool look_around(Running *running)
 {
 	int64_t now = monotonic_us();
@@ -100,6 +117,8 @@ static bool look_around(Running *running)
 		else if (running->deadline_us && now >= running->deadline_us)
 			running->reason = CAUSE_TIMEOUT;
 		else if (!joblog_flush(running->job->log, NULL))
+			running->reason = CAUSE_DISK;
+		else if (is_filling_disk(running, now))
 			running->reason = CAUSE_DISK;
 		if (running->reason)
 			stop_harder(running, now);
@@ -115,9 +134,9 @@ static bool look_around(Running *running)
 
 static int wait_ms(const Running *running)
 {
-	int64_t until = running->reason ? running->next_us : running->deadline_us;
-	if (!until)
-		return -1;
+	int64_t until = running->reason ? running->next_us : running->disk.next_us;
+	if (!running->reason && running->deadline_us)
+		until = MIN(until, running->deadline_us);
 	int64_t left = until - monotonic_us();
 	return left <= 0 ? 0 : (int)MIN(left / 1000 + 1, (int64_t)G_MAXINT);
 }
@@ -173,6 +192,8 @@ bool child_run(Job *job, const ChildSpec *spec, ChildEnd *out, GError **error)
 	}
 	close(fd_steal(&into));
 	running.bytes = g_malloc(READ_BYTES);
+	running.disk_bytes = json_get_int(json_object_get(job->spec, "limits"), "disk_bytes", 0);
+	running.disk.next_us = monotonic_us() + DISK_LOOK_US;
 	bool followed = follow(&running, error);
 	drain(&running); /* what it printed last comes before what its end means */
 	StepEnd end = {.exit_code = -1, .cause = "agent", .cpu_us = -1, .memory_peak_bytes = -1};

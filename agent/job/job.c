@@ -326,6 +326,7 @@ static void close_job(Job *job)
 	g_free(job->workspace_path);
 	g_free(job->workspace_inside);
 	g_free(job->stop_token);
+	g_free(job->disk_why);
 	autofd_close(&job->work_fd);
 	autofd_close(&job->runner_fd);
 	g_free(job->runner_inside);

@@ -84,6 +84,7 @@ struct Job {
 	json_t *step_state;       /* object: what save-state said */
 	json_t *step_env;         /* object: the step's own env, evaluated */
 	char *stop_token;         /* commands are text until this one comes */
+	char *disk_why;           /* the sentence, once it was ended for what it wrote; NULL: it was not */
 	int annotations[3];       /* so far: errors, warnings, notices */
 	int summary_parts;        /* events of its summary so far */
 	int depth;                /* of composite actions, one in the other */

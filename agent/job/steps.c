@@ -77,7 +77,7 @@ void steps_take_end(Job *job, const ChildEnd *end, StepResult *out)
 	else if (strcmp(cause, CAUSE_TIMEOUT) == 0)
 		step_result_fail(out, CAUSE_TIMEOUT, g_strdup("it ran longer than its time limit"));
 	else if (strcmp(cause, CAUSE_DISK) == 0)
-		step_result_fail(out, CAUSE_DISK, g_strdup("its log could not be written; free some space"));
+		step_result_fail(out, CAUSE_DISK, g_strdup(job->disk_why ? job->disk_why : "its log could not be written; free some space"));
 	else if (strcmp(cause, CAUSE_OOM) == 0)
 		step_result_fail(out, CAUSE_OOM, g_strdup("it needed more memory than it may have"));
 	else if (strcmp(cause, CAUSE_LIMIT) == 0)
@@ -89,7 +89,6 @@ void steps_take_end(Job *job, const ChildEnd *end, StepResult *out)
 		        g_strsignal(end->signal)));
 	else if (end->exit_code != 0)
 		step_result_fail(out, CAUSE_EXIT, g_strdup_printf("it ended with exit code %d", end->exit_code));
-	(void)job;
 }
 
 static const char *default_of(const Job *job, const char *key)

@@ -30,6 +30,7 @@ static void assert_same(const Config *a, const Config *b)
 	g_assert_cmpint(a->job_timeout_us, ==, b->job_timeout_us);
 	g_assert_cmpint(a->job_memory_bytes, ==, b->job_memory_bytes);
 	g_assert_cmpint(a->job_processes, ==, b->job_processes);
+	g_assert_cmpint(a->job_disk_bytes, ==, b->job_disk_bytes);
 	g_assert_cmpint(a->log_bytes, ==, b->log_bytes);
 	g_assert_cmpint(a->gate_expires_us, ==, b->gate_expires_us);
 	g_assert_cmpstr(a->network, ==, b->network);
