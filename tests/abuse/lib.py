@@ -80,18 +80,18 @@ class Attempt:
 class Rig:
     """One run of the list: the programs where every user can reach them, and a folder for all that is made."""
 
-    def __init__(self, assay, worker, attempts, unfiltered, guest):
+    def __init__(self, build, guest):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="assay-abuse."))
         self.root.chmod(0o711)
         programs = self.root / "bin"
         programs.mkdir()
         programs.chmod(0o755)
-        self.assay, self.worker = programs / "assay", programs / "assay-worker"
-        self.attempts, self.unfiltered = programs / "try", programs / "unfiltered"
-        for source, target in ((assay, self.assay), (worker, self.worker), (attempts, self.attempts),
-                               (unfiltered, self.unfiltered)):
-            shutil.copy(source, target)
+        for source in ("assay", "assay-agent", "assay-worker", "tests/abuse-try", "tests/abuse-unfiltered"):
+            target = programs / os.path.basename(source)
+            shutil.copy(build / source, target)
             target.chmod(0o755)
+        self.assay, self.worker = programs / "assay", programs / "assay-worker"
+        self.attempts, self.unfiltered = programs / "abuse-try", programs / "abuse-unfiltered"
         self.guest = guest
         self.is_root = os.geteuid() == 0
         self.controls = {}

@@ -62,8 +62,7 @@ def main():
     parser.add_argument("cases", nargs="*")
     options = parser.parse_args()
     build = pathlib.Path(options.build).resolve()
-    rig = lib.Rig(build / "assay", build / "assay-worker", build / "tests/abuse-try", build / "tests/abuse-unfiltered",
-                  options.guest)
+    rig = lib.Rig(build, options.guest)
     columns = [(e, u) for e in options.executors.split(",") for u in options.users.split(",")]
     table, failed = [], 0
     try:
