@@ -13,20 +13,30 @@
 
 static void job_link(GString *out, const json_t *run, const json_t *job)
 {
+	const char *name = json_get_string(job, "name", json_get_string(job, "key", "job"));
+	if (json_get_bool(job, "call", false)) { /* it has no log: its jobs stand below it */
+		html(out, "<a href=\"#call-%" PRId64 "\">%s</a>", json_get_int(job, "id", 0), name);
+		return;
+	}
 	g_string_append(out, "<a");
 	frame_job_href(out, run, json_get_string(job, "key", ""));
-	html(out, ">%s</a>", json_get_string(job, "name", json_get_string(job, "key", "job")));
+	html(out, ">%s</a>", name);
 }
 
+/* A job that did something says more than the call that it is part of. */
 static const json_t *first_with_status(const json_t *jobs, const char *status)
 {
+	const json_t *call = NULL;
 	size_t i;
 	json_t *job;
 	json_array_foreach(jobs, i, job) {
-		if (strcmp(json_get_string(job, "status", ""), status) == 0)
+		if (strcmp(json_get_string(job, "status", ""), status) != 0)
+			continue;
+		if (!json_get_bool(job, "call", false))
 			return job;
+		call = call ? call : job;
 	}
-	return NULL;
+	return call;
 }
 
 static int64_t took(const json_t *thing, int64_t now)
@@ -74,21 +84,68 @@ static void sentence(GString *out, const PageView *view, const json_t *run)
 	g_string_append(out, "</p>");
 }
 
-static void matrix_begin(GString *out, const char *group)
+#define INDENT_MAX 3 /* style.css has so many */
+
+static void indent(GString *out, int depth)
+{
+	if (depth > 0)
+		html(out, " class=\"in%d\"", MIN(depth, INDENT_MAX));
+}
+
+/* What stands below its caller needs not say its name again. */
+static const char *own_part(const char *name, int callers)
+{
+	for (const char *mark; callers > 0 && (mark = strstr(name, " / ")); callers--)
+		name = mark + strlen(" / ");
+	return name;
+}
+
+static void matrix_begin(GString *out, const char *group, int callers, int depth)
 {
 	g_string_append(out, "<tr class=\"group\" id=\"group-");
 	html_query(out, group);
-	html(out, "\"><th colspan=\"4\" scope=\"rowgroup\">%s</th></tr>", group);
+	g_string_append(out, "\"><th colspan=\"4\" scope=\"rowgroup\"");
+	indent(out, depth);
+	html(out, ">%s</th></tr>", own_part(group, callers));
 }
 
-static void job_row(GString *out, const PageView *view, const json_t *run, const json_t *job, int64_t longest, bool member)
+static void job_name(GString *out, const json_t *run, const json_t *job, int callers)
 {
+	const char *name = own_part(json_get_string(job, "name", json_get_string(job, "key", "job")), callers);
+	if (json_get_bool(job, "call", false)) {
+		html(out, "%s <span class=\"soft\">calls</span>", name);
+		return;
+	}
+	g_string_append(out, "<a");
+	frame_job_href(out, run, json_get_string(job, "key", ""));
+	html(out, ">%s</a>", name);
+}
+
+/* The jobs as a tree: every call, and below it what it calls. */
+typedef struct Table {
+	GString *out;
+	const PageView *view;
+	const json_t *run;
+	const json_t *jobs;
+	int64_t longest;
+	bool *shown;
+} Table;
+
+static void job_row(const Table *table, const json_t *job, int callers, int depth)
+{
+	GString *out = table->out;
+	const json_t *run = table->run;
 	const char *status = json_get_string(job, "status", "queued");
 	const char *message = json_get_string(job, "message", NULL);
-	html(out, "<tr class=\"%s\"><td class=\"state\">", frame_colour(status));
+	html(out, "<tr class=\"%s\"", frame_colour(status));
+	if (json_get_bool(job, "call", false))
+		html(out, " id=\"call-%" PRId64 "\"", json_get_int(job, "id", 0));
+	g_string_append(out, "><td class=\"state\">");
 	frame_status(out, status);
-	html(out, "</td><th scope=\"row\" class=\"%s\">", member ? "member" : "");
-	job_link(out, run, job);
+	g_string_append(out, "</td><th scope=\"row\"");
+	indent(out, depth);
+	g_string_append_c(out, '>');
+	job_name(out, run, job, callers);
 	int64_t made = json_get_int(job, "attempt", 1);
 	if (made < json_get_int(run, "attempt", 1))
 		html(out, " <span class=\"soft\">kept from attempt %" PRId64 "</span>", made);
@@ -101,10 +158,10 @@ static void job_row(GString *out, const PageView *view, const json_t *run, const
 	else
 		html_text(out, json_get_string(job, "environment", NULL));
 	g_string_append(out, "</td><td class=\"num\">");
-	int64_t duration = took(job, view->now_us);
+	int64_t duration = took(job, table->view->now_us);
 	if (duration >= 0) {
 		g_string_append(out, "<span class=\"took\">");
-		svg_bar(out, duration, 0, longest, frame_colour(status));
+		svg_bar(out, duration, 0, table->longest, frame_colour(status));
 		html_duration(out, duration);
 		g_string_append(out, "</span>");
 	}
@@ -118,6 +175,47 @@ static size_t group_size(const json_t *jobs, const char *group)
 	json_array_foreach(jobs, i, job)
 		count += g_strcmp0(json_get_string(job, "group", NULL), group) == 0;
 	return count;
+}
+
+/* Is a job directly below a call, or, for NULL, below none of this table? */
+static bool is_below(const Table *table, const json_t *job, const char *call)
+{
+	const char *caller = json_get_string(job, "caller", NULL);
+	size_t i;
+	json_t *other;
+	if (call)
+		return g_strcmp0(caller, call) == 0;
+	json_array_foreach(table->jobs, i, other)
+		if (caller && g_strcmp0(json_get_string(other, "key", NULL), caller) == 0)
+			return false;
+	return true;
+}
+
+static bool is_first_of_group(const Table *table, size_t index, const char *group)
+{
+	for (size_t i = 0; i < json_array_size(table->jobs); i++)
+		if (i != index && table->shown[i] &&
+		        g_strcmp0(json_get_string(json_array_get(table->jobs, i), "group", NULL), group) == 0)
+			return false;
+	return true;
+}
+
+static void job_rows(const Table *table, const char *call, int callers, int depth)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach(table->jobs, i, job) {
+		if (table->shown[i] || !is_below(table, job, call))
+			continue;
+		table->shown[i] = true;
+		const char *own = json_get_string(job, "group", "");
+		bool member = group_size(table->jobs, own) > 1;
+		if (member && is_first_of_group(table, i, own))
+			matrix_begin(table->out, own, callers, depth);
+		job_row(table, job, callers, depth + member);
+		if (json_get_bool(job, "call", false))
+			job_rows(table, json_get_string(job, "key", ""), callers + 1, depth + member + 1);
+	}
 }
 
 static void jobs_table(GString *out, const PageView *view, const json_t *run)
@@ -135,15 +233,9 @@ static void jobs_table(GString *out, const PageView *view, const json_t *run)
 	g_string_append(out, "<table class=\"jobs\"><caption class=\"hidden\">Every job of this run</caption><thead class=\"hidden\">"
 	                     "<tr><th scope=\"col\">Status</th><th scope=\"col\">Job</th><th scope=\"col\">Environment</th>"
 	                     "<th scope=\"col\">Duration</th></tr></thead><tbody>");
-	const char *group = NULL;
-	json_array_foreach(jobs, i, job) {
-		const char *own = json_get_string(job, "group", NULL);
-		bool member = group_size(jobs, own) > 1;
-		if (member && g_strcmp0(own, group) != 0)
-			matrix_begin(out, own);
-		group = own;
-		job_row(out, view, run, job, longest, member);
-	}
+	g_autofree bool *shown = g_new0(bool, json_array_size(jobs));
+	const Table table = {.out = out, .view = view, .run = run, .jobs = jobs, .longest = longest, .shown = shown};
+	job_rows(&table, NULL, 0, 0);
 	g_string_append(out, "</tbody></table>");
 	frame_section_end(out);
 }

@@ -31,6 +31,8 @@ typedef struct Group {
 	int64_t finished_us; /* the latest of its jobs, on the run's own scale */
 	bool critical;
 	bool gated;
+	size_t called;   /* jobs of a call, which the graph leaves out */
+	bool call_waits; /* one of them, at a gate */
 } Group;
 
 typedef struct Graph {
@@ -53,11 +55,35 @@ static const char *group_of(const json_t *job)
 	return json_get_string(job, "group", json_get_string(job, "key", ""));
 }
 
+/* The jobs of calls stand behind their caller's node: it says how many they are. */
+static void count_called(Graph *graph, const json_t *jobs)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		const char *key = json_get_string(job, "key", "");
+		const char *end = strstr(key, " / ");
+		if (!json_get_string(job, "caller", NULL) || !end || json_get_bool(job, "call", false))
+			continue;
+		for (size_t g = 0; g < graph->count; g++) {
+			Group *group = &graph->groups[g];
+			size_t len = strlen(group->name);
+			/* "deploy" or, of a matrix, "deploy (eu)" */
+			if (strncmp(key, group->name, len) != 0 || (key + len != end && strncmp(key + len, " (", 2) != 0))
+				continue;
+			group->called++;
+			group->call_waits = group->call_waits || strcmp(json_get_string(job, "status", ""), "waiting") == 0;
+		}
+	}
+}
+
 static void collect(Graph *graph, const json_t *jobs, const char *started, int64_t now)
 {
 	size_t i;
 	json_t *job;
 	json_array_foreach(jobs, i, job) {
+		if (json_get_string(job, "caller", NULL))
+			continue;
 		size_t at = find_group(graph, group_of(job));
 		if (at == GROUPS_MAX) {
 			if (graph->count == GROUPS_MAX)
@@ -72,6 +98,7 @@ static void collect(Graph *graph, const json_t *jobs, const char *started, int64
 			group->finished_us = MAX(group->finished_us,
 			        html_between(started, json_get_string(job, "finished_at", NULL), now));
 	}
+	count_called(graph, jobs);
 	for (size_t g = 0; g < graph->count; g++) {
 		Group *group = &graph->groups[g];
 		json_t *need;
@@ -238,7 +265,7 @@ static const char *group_status(const json_t *jobs, const Group *group)
 		json_array_foreach(jobs, i, job) {
 			if (g_strcmp0(group_of(job), group->name) == 0 &&
 			        strcmp(json_get_string(job, "status", ""), order[s]) == 0)
-				return order[s];
+				return group->call_waits && strcmp(order[s], "running") == 0 ? "waiting" : order[s];
 		}
 	}
 	return "queued";
@@ -256,6 +283,8 @@ static void draw_node(GString *out, const json_t *run, const json_t *jobs, const
 		g_string_append(out, "<a href=\"#group-");
 		html_query(out, group->name);
 		g_string_append(out, "\">");
+	} else if (json_get_bool(group->first, "call", false)) {
+		html(out, "<a href=\"#call-%" PRId64 "\">", json_get_int(group->first, "id", 0));
 	} else {
 		g_string_append(out, "<a");
 		frame_job_href(out, run, json_get_string(group->first, "key", ""));
@@ -270,8 +299,8 @@ static void draw_node(GString *out, const json_t *run, const json_t *jobs, const
 	html(out, "</text><text class=\"axis\" x=\"%.1f\" y=\"%.1f\">", group->x + 40, group->y + 39);
 	const char *started = json_get_string(group->first, "started_at", NULL);
 	html_text(out, status);
-	if (group->jobs > 1) {
-		html(out, " · %zu jobs", group->jobs);
+	if (group->jobs > 1 || group->called > 0) {
+		html(out, " · %zu jobs", group->called > 0 ? group->called : group->jobs);
 	} else if (started) {
 		g_string_append(out, " · ");
 		html_duration(out, html_between(started, json_get_string(group->first, "finished_at", NULL), now));

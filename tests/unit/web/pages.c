@@ -30,6 +30,7 @@ static const Golden goldens[] = {
 	{ "runs_repo", page_runs, "/acme/digits?branch=main" },
 	{ "runs_empty", page_runs, "/" },
 	{ "run_waiting", page_run, "/acme/digits/runs/42" },
+	{ "run_calls", page_run, "/acme/digits/runs/42" },
 	{ "run_failure", page_run, "/acme/vision/runs/11" },
 	{ "run_simple", page_run, "/acme/digits/runs/41" },
 	{ "run_attempt", page_run, "/acme/vision/runs/11?attempt=2" },
@@ -191,6 +192,31 @@ static void test_golden(gconstpointer data)
 		g_autofree char *path = g_strdup_printf("%s/%s.html", folder, golden->name);
 		g_assert_true(g_file_set_contents(path, page->str, (gssize)page->len, NULL));
 	}
+}
+
+/* Called jobs stand below their call, with their own part of the name; the graph shows the call alone. */
+static void test_calls(void)
+{
+	static const char *const in_order[] = { "id=\"call-2\"", ">check <span class=\"soft\">calls", "class=\"in3\"><a", ">look</a>",
+		">put</th>", ">Put it (1)</a>", ">Put it (2)</a>", ">Put it</a>", ">after</a>" };
+	static const Golden golden = { "run_calls", page_run, "/acme/digits/runs/42" };
+	g_autoptr(json_t) json = read_golden(golden.name);
+	g_autoptr(GString) page = g_string_new(NULL);
+	PageView view = a_view(&golden);
+	page_run(page, &view, json);
+	const char *table = strstr(page->str, "<table class=\"jobs\">");
+	const char *at = table;
+	for (size_t i = 0; i < G_N_ELEMENTS(in_order); i++) {
+		const char *found = strstr(at, in_order[i]);
+		if (!found)
+			g_error("not there, or not in order: %s", in_order[i]);
+		at = found + 1;
+	}
+	const char *graph = strstr(page->str, "<svg class=\"graph\"");
+	g_autofree char *drawn = g_strndup(graph, (gsize)(strstr(graph, "</svg>") - graph));
+	g_assert_nonnull(strstr(drawn, "failure · 4 jobs"));
+	g_assert_null(strstr(drawn, "look"));
+	g_assert_nonnull(strstr(drawn, "href=\"#call-11\""));
 }
 
 /* Words that steer what is drawn stay, so that the hostile page still walks every branch. */
@@ -395,5 +421,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/ansi/colours_by_hue", test_ansi);
 	g_test_add_func("/assets/style_stays_under_14_kib", test_style);
 	g_test_add_func("/markdown/blocks_and_marks", test_markdown);
+	g_test_add_func("/pages/calls", test_calls);
 	return g_test_run();
 }
