@@ -92,26 +92,27 @@ static void indent(GString *out, int depth)
 		html(out, " class=\"in%d\"", MIN(depth, INDENT_MAX));
 }
 
-/* What stands below its caller needs not say its name again. */
-static const char *own_part(const char *name, int callers)
+/* What stands below its caller needs not say its name, or key, again. */
+static const char *own_part(const char *name, const char *caller)
 {
-	for (const char *mark; callers > 0 && (mark = strstr(name, " / ")); callers--)
-		name = mark + strlen(" / ");
-	return name;
+	size_t len = caller ? strlen(caller) : 0;
+	bool below = len > 0 && strncmp(name, caller, len) == 0 && g_str_has_prefix(name + len, " / ");
+	return below ? name + len + strlen(" / ") : name;
 }
 
-static void matrix_begin(GString *out, const char *group, int callers, int depth)
+static void matrix_begin(GString *out, const char *group, const char *call, int depth)
 {
 	g_string_append(out, "<tr class=\"group\" id=\"group-");
 	html_query(out, group);
 	g_string_append(out, "\"><th colspan=\"4\" scope=\"rowgroup\"");
 	indent(out, depth);
-	html(out, ">%s</th></tr>", own_part(group, callers));
+	html(out, ">%s</th></tr>", own_part(group, call));
 }
 
-static void job_name(GString *out, const json_t *run, const json_t *job, int callers)
+static void job_name(GString *out, const json_t *run, const json_t *job, const json_t *caller)
 {
-	const char *name = own_part(json_get_string(job, "name", json_get_string(job, "key", "job")), callers);
+	const char *name = own_part(json_get_string(job, "name", json_get_string(job, "key", "job")),
+	        json_get_string(caller, "name", NULL));
 	if (json_get_bool(job, "call", false)) {
 		html(out, "%s <span class=\"soft\">calls</span>", name);
 		return;
@@ -131,7 +132,7 @@ typedef struct Table {
 	bool *shown;
 } Table;
 
-static void job_row(const Table *table, const json_t *job, int callers, int depth)
+static void job_row(const Table *table, const json_t *job, const json_t *caller, int depth)
 {
 	GString *out = table->out;
 	const json_t *run = table->run;
@@ -145,7 +146,7 @@ static void job_row(const Table *table, const json_t *job, int callers, int dept
 	g_string_append(out, "</td><th scope=\"row\"");
 	indent(out, depth);
 	g_string_append_c(out, '>');
-	job_name(out, run, job, callers);
+	job_name(out, run, job, caller);
 	int64_t made = json_get_int(job, "attempt", 1);
 	if (made < json_get_int(run, "attempt", 1))
 		html(out, " <span class=\"soft\">kept from attempt %" PRId64 "</span>", made);
@@ -200,8 +201,10 @@ static bool is_first_of_group(const Table *table, size_t index, const char *grou
 	return true;
 }
 
-static void job_rows(const Table *table, const char *call, int callers, int depth)
+/* The jobs below a call; NULL: those below none. */
+static void job_rows(const Table *table, const json_t *caller, int depth)
 {
+	const char *call = json_get_string(caller, "key", NULL);
 	size_t i;
 	json_t *job;
 	json_array_foreach(table->jobs, i, job) {
@@ -211,10 +214,10 @@ static void job_rows(const Table *table, const char *call, int callers, int dept
 		const char *own = json_get_string(job, "group", "");
 		bool member = group_size(table->jobs, own) > 1;
 		if (member && is_first_of_group(table, i, own))
-			matrix_begin(table->out, own, callers, depth);
-		job_row(table, job, callers, depth + member);
+			matrix_begin(table->out, own, call, depth);
+		job_row(table, job, caller, depth + member);
 		if (json_get_bool(job, "call", false))
-			job_rows(table, json_get_string(job, "key", ""), callers + 1, depth + member + 1);
+			job_rows(table, job, depth + member + 1);
 	}
 }
 
@@ -235,7 +238,7 @@ static void jobs_table(GString *out, const PageView *view, const json_t *run)
 	                     "<th scope=\"col\">Duration</th></tr></thead><tbody>");
 	g_autofree bool *shown = g_new0(bool, json_array_size(jobs));
 	const Table table = {.out = out, .view = view, .run = run, .jobs = jobs, .longest = longest, .shown = shown};
-	job_rows(&table, NULL, 0, 0);
+	job_rows(&table, NULL, 0);
 	g_string_append(out, "</tbody></table>");
 	frame_section_end(out);
 }

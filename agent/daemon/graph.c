@@ -177,17 +177,17 @@ bool graph_plan(Daemon *daemon, const Task *task, json_t *const *events, size_t 
 	return deliveries_done(daemon->store, delivery, outcome, message, error);
 }
 
-/* A called job's definition needs its calls no more once they are jobs of their own. */
-static json_t *without_called_jobs(json_t *definition)
+/* What a resolution adds is counted with what the run has. */
+static bool check_size(Daemon *daemon, int64_t run, size_t resolved, json_t *const *events, size_t count, GError **error)
 {
-	json_t *called = json_object_get(definition, "called");
-	if (!called)
-		return json_incref(definition);
-	definition = json_copy(definition);
-	called = json_copy(called);
-	json_object_del(called, "jobs");
-	json_set(definition, "called", called);
-	return definition;
+	size_t jobs = resolved - 1;
+	for (size_t i = 0; i < count; i++)
+		jobs += is_type(events[i], "job");
+	if (jobs == 0)
+		return true;
+	g_autoptr(json_t) there = runs_jobs_brief(daemon->store, run, error);
+	return there && (json_array_size(there) + jobs <= JOBS_MAX ||
+	                        fail(error, ASSAY_ERROR_USER, "a run may have at most %d jobs", JOBS_MAX));
 }
 
 bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, size_t count, GError **error)
@@ -207,7 +207,7 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 		return graph_end_job(daemon, task->run, task->job, "failure", json_get_string(end, "cause", CAUSE_INVALID),
 		        json_get_string(end, "message", "its condition, matrix or environment cannot be evaluated"), error);
 	g_autoptr(json_t) internal = runs_job_internal(daemon->store, task->job, error);
-	if (!internal)
+	if (!internal || !check_size(daemon, task->run, json_array_size(jobs), events, count, error))
 		return false;
 	g_autoptr(GArray) ready = g_array_new(FALSE, FALSE, sizeof(int64_t));
 	size_t i;
@@ -221,7 +221,7 @@ bool graph_resolved(Daemon *daemon, const Task *task, json_t *const *events, siz
 		take_key(object, internal, "group");
 		take_key(object, internal, "needs");
 		take_key(object, internal, "caller");
-		json_set(object, "definition", without_called_jobs(json_object_get(internal, "definition")));
+		take_key(object, internal, "definition");
 		take_key(object, internal, "attempt");
 		take_key(object, internal, "debug");
 		bool good = i == 0 ? runs_resolve_job(daemon->store, job, resolved, error)

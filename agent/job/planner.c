@@ -546,6 +546,9 @@ bool planner_expand(const json_t *resolved, const json_t *definition, const json
 	const json_t *jobs = json_object_get(json_object_get(definition, "called"), "jobs");
 	if (!json_object_get(resolved, "call"))
 		return true;
+	if (json_array_size(jobs) == 0) /* a call without jobs would end as if all were well */
+		return fail(error, ASSAY_ERROR_SYSTEM, "job '%s': the called workflow is not in its definition",
+		        json_get_string(resolved, "key", ""));
 	g_autoptr(json_t) call = call_of(resolved, definition, contexts);
 	g_autoptr(json_t) theirs = json_pack("{s:O*,s:O*,s:O}", "github", json_object_get(contexts, "github"), "vars",
 	        json_object_get(contexts, "vars"), "inputs", json_object_get(call, "inputs"));

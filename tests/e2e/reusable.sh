@@ -211,13 +211,56 @@ jobs:
     runs-on: any
     steps: [{run: echo always}]
 YML
-run=$(pushed); wait_status "$run" failure
+run=$(pushed); wait_status "$run" failure; mixed=$run
 states=$(run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.status)"] | sort | join(" ")')
 expect "results cross the call" "bad / always=success bad / one=failure bad / two=skipped bad=failure between=skipped forgiven / always=success forgiven / one=failure forgiven / two=success forgiven=success late=success later=skipped off=skipped rescue=success" "$states"
 expect "the run names the job that failed" "job 'bad / one'" "$(run_json "$run" | jq -r .message | cut -d: -f1)"
 expect "and the call its job" "its job 'bad / one' failed" "$(job "$run" bad message)"
 
+# Turns: a matrix of calls goes one after the other (max-parallel), stops at the first failure, and a called file's own
+# concurrency group is asked for; one that its caller holds already is an error, not a wait for ever.
+cat >"$flows/top.yml" <<'YML'
+on: push
+jobs:
+  m:
+    strategy: {max-parallel: 1, matrix: {n: [1, 2, 3]}}
+    uses: ./.github/workflows/turn.yml
+    with: {n: "${{ matrix.n }}", group: "x-${{ matrix.n }}"}
+  dead:
+    concurrency: same
+    uses: ./.github/workflows/turn.yml
+    with: {n: 4, group: other, inner: SAME}
+  one:
+    uses: ./.github/workflows/turn.yml
+    with: {n: 5, group: pair}
+  two:
+    uses: ./.github/workflows/turn.yml
+    with: {n: 6, group: Pair}
+YML
+cat >"$flows/turn.yml" <<'YML'
+on: {workflow_call: {inputs: {n: {type: number}, group: {type: string}, inner: {type: string}}}}
+concurrency: {group: "${{ inputs.group }}", queue: max}
+jobs:
+  a:
+    concurrency: ${{ inputs.inner || format('in-{0}', inputs.n) }}
+    runs-on: any
+    steps: [{run: "sleep 0.3; test ${{ inputs.n }} != 2"}]
+  b:
+    needs: a
+    runs-on: any
+    steps: [{run: sleep 0.3}]
+YML
+run=$(pushed); wait_status "$run" failure
+expect "a matrix of calls stops at its first failure" "success failure cancelled" "$(echo $(job "$run" 'm (1)' status) $(job "$run" 'm (2)' status) $(job "$run" 'm (3)' status))"
+expect "and what it would have called is cancelled" "cancelled cancelled" "$(echo $(job "$run" 'm (3) / a' status) $(job "$run" 'm (3) / b' status))"
+after() { jq -n --arg a "$(job "$run" "$1" finished_at)" --arg b "$(job "$run" "$2" started_at)" '$a <= $b'; }
+expect "one after the other" true "$(after 'm (1) / b' 'm (2) / a')"
+expect "a called file's group is its call's" true "$(jq -n --argjson a "$(after 'one / b' 'two / a')" --argjson b "$(after 'two / b' 'one / a')" '$a or $b')"
+expect "a group that the caller holds is refused" "its concurrency group 'SAME' is held by its own caller, which ends after it; give the job another group" "$(job "$run" 'dead / a' message)"
+expect "and both calls of a group ran" "success success" "$(echo $(job "$run" one status) $(job "$run" two status))"
+
 # Run again: what failed in a call, with the call around it and what needs it; the rest is kept.
+run=$mixed
 attempts() { run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.attempt)"] | sort | join(" ")'; }
 "$ASSAY" runs rerun "$run" --job "bad / one" >/dev/null
 for _ in $(seq 600); do [ "$(run_json "$run" | jq -r '"\(.attempt) \(.status)"')" = "2 failure" ] && break; sleep 0.1; done
