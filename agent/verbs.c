@@ -31,6 +31,7 @@ const Verb verbs[] = {
                 "[--repo OWNER/NAME] [--status STATUS] [--branch NAME] [--workflow NAME] [--delivery ID] [--limit N] [--after KEY] [--json]"},
         {"runs", "log", VERB_SERVER, "prints the log of a run's jobs", "RUN [--job KEY] [--attempt N]"},
         {"runs", "rerun", VERB_SERVER, "runs again, as a new attempt", "RUN [--failed] [--job JOB]… [--debug] [--wait] [--json]"},
+        {"runs", "schedule", VERB_SERVER, "lists what is due next", "[--repo OWNER/NAME] [--limit N] [--json]"},
         {"runs", "show", VERB_SERVER, "shows a run and its jobs", "RUN [--attempt N] [--json]"},
         {"secret", "list", VERB_SERVER, "lists the names of a repo's secrets", "OWNER/NAME [--json]"},
         {"secret", "set", VERB_SERVER, "sets a secret", "OWNER/NAME NAME --from-file FILE [--env ENVIRONMENT]"},

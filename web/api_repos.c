@@ -7,6 +7,7 @@
 #include "agent/store/environments.h"
 #include "agent/store/repos.h"
 #include "agent/store/secrets.h"
+#include "agent/store/workflows.h"
 #include "web/handlers.h"
 
 #define NAME_BYTES_MAX 255
@@ -83,18 +84,24 @@ bool api_repos_put(Request *request, GError **error)
 		return false;
 	int64_t id = 0;
 	bool done = repos_put(store, repo, url, secret, secret ? strlen(secret) : 0, settings, &id, error);
-	return request_finish(request, done, "repo.set", repo, detail, error) &&
+	return request_finish(request, done, "repo.set", repo, detail, error) && daemon_survey(request->face->daemon, id, error) &&
 	        reply_json(request, 200, repos_get(store, repo, error));
 }
 
 bool api_repos_dispatch(Request *request, GError **error)
 {
 	g_autofree char *repo = request_repo(request);
-	g_autoptr(json_t) body = request_json(request, "workflow ref inputs", error);
-	if (!body || !is_text_or_absent(body, "workflow", error) || !is_text_or_absent(body, "ref", error))
+	g_autoptr(json_t) body = request_json(request, "workflow ref inputs event_type client_payload", error);
+	if (!body || !is_text_or_absent(body, "workflow", error) || !is_text_or_absent(body, "ref", error) ||
+	        !is_text_or_absent(body, "event_type", error))
 		return false;
-	if (!json_get_string(body, "workflow", NULL))
+	const char *type = json_get_string(body, "event_type", NULL);
+	if (type && (json_get_string(body, "workflow", NULL) || json_object_get(body, "inputs") || json_object_get(body, "ref")))
+		return fail(error, ASSAY_ERROR_USER, "cannot dispatch: 'event_type' starts what asks for that event; it goes with 'client_payload' alone");
+	if (!type && !json_get_string(body, "workflow", NULL))
 		return fail(error, ASSAY_ERROR_USER, "cannot dispatch: 'workflow' is missing; name a file as \"train.yml\"");
+	if (json_object_get(body, "client_payload") && !json_is_object(json_object_get(body, "client_payload")))
+		return fail(error, ASSAY_ERROR_USER, "cannot dispatch: 'client_payload' must be an object");
 	if (json_object_get(body, "inputs") && !json_is_object(json_object_get(body, "inputs")))
 		return fail(error, ASSAY_ERROR_USER, "cannot dispatch: 'inputs' must be an object of names and values");
 	g_autoptr(json_t) known = repos_get(request->face->store, repo, error);
@@ -102,6 +109,23 @@ bool api_repos_dispatch(Request *request, GError **error)
 	if (!known || !daemon_dispatch(request->face->daemon, repo, body, request_user(request), &delivery, error))
 		return false;
 	return reply_json(request, 202, json_pack("{s:s}", "delivery", delivery));
+}
+
+bool api_repos_workflows(Request *request, GError **error)
+{
+	g_autofree char *repo = request_repo(request);
+	g_autoptr(json_t) known = repos_get(request->face->store, repo, error);
+	return known && reply_json(request, 200, workflows_list(request->face->store, json_get_int(known, "id", 0), error));
+}
+
+bool api_schedules_list(Request *request, GError **error)
+{
+	const char *after;
+	int64_t limit;
+	if (!request_page(request, &after, &limit, error))
+		return false;
+	json_t *list = schedules_list(request->face->store, request_query(request, "repo"), limit, error);
+	return list && reply_json(request, 200, json_pack("{s:o,s:n}", "schedules", list, "next"));
 }
 
 /** Secrets and variables are environment variables' names; GITHUB_ is the runner's own. */

@@ -54,6 +54,13 @@ void page_sign_in(GString *out, const PageView *view, const json_t *data);
 void page_runs(GString *out, const PageView *view, const json_t *data);
 
 /**
+ * GET /{owner}/{repo}/workflows. Posts there: workflow, ref, input.NAME, csrf; what was refused is shown again.
+ *
+ * @data     as workflows_list, and "repo":name, "environments":[{"name"}…], "given":{"workflow","ref","inputs":{}}|absent
+ */
+void page_workflows(GString *out, const PageView *view, const json_t *data);
+
+/**
  * GET /{owner}/{repo}/runs/{number}, ?attempt=N for an older one. Posts /runs/{id}/cancel and /runs/{id}/rerun (jobs, debug);
  * the buttons are there for a developer while they can be used.
  *

@@ -212,7 +212,13 @@ void page_runs(GString *out, const PageView *view, const json_t *data)
 	frame_begin(out, view, &(Frame){ .title = repo ? repo : "Runs", .section = "runs", .live_run = -1 });
 	if (repo)
 		frame_crumbs(out, "Runs", "/", repo, NULL, NULL);
-	html(out, "<h1>%s</h1>", repo ? repo : "Runs");
+	html(out, "<div class=\"head\"><h1>%s</h1>", repo ? repo : "Runs");
+	if (repo) {
+		g_string_append(out, "<a class=\"button\"");
+		html_href(out, "/%s/workflows", repo);
+		g_string_append(out, ">Workflows</a>");
+	}
+	g_string_append(out, "</div>");
 	bool filtered = is_filtered(data);
 	if (json_array_size(runs) > 0 && !filtered)
 		summary(out, runs);

@@ -39,7 +39,8 @@ static int64_t gates_waiting(Request *request)
 static const char *done_sentence(const Request *request)
 {
 	static const char *const sentences[][2] = {{"approve", "You approved this gate."}, {"reject", "You rejected this gate."},
-	        {"cancel", "The run was cancelled; its jobs end now."}, {"rerun", "It runs again, as a new attempt."}};
+	        {"cancel", "The run was cancelled; its jobs end now."}, {"rerun", "It runs again, as a new attempt."},
+	        {"dispatch", "It was asked for; its run shows below in a moment."}};
 	const char *done = request->target ? request_query(request, "done") : NULL;
 	for (size_t i = 0; done && i < G_N_ELEMENTS(sentences); i++)
 		if (g_str_equal(sentences[i][0], done))

@@ -2,15 +2,18 @@
 /* The pages of runs: the list, one run, one job with its log. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/base/error.h"
 #include "agent/base/json.h"
 #include "agent/model/run.h"
 #include "agent/store/datasets.h"
+#include "agent/store/environments.h"
 #include "agent/store/repos.h"
 #include "agent/store/runs.h"
 #include "agent/store/tracking.h"
+#include "agent/store/workflows.h"
 #include "web/handlers.h"
 #include "web/log_window.h"
 #include "web/site.h"
@@ -129,6 +132,72 @@ bool site_run_cancel(Request *request, GError **error)
 		return false;
 	g_autofree char *location = g_strdup_printf("/%s/runs/%" G_GINT64_FORMAT "?done=cancel", json_get_string(run, "repo", ""),
 	        json_get_int(run, "number", 0));
+	return reply_redirect(request, location);
+}
+
+static json_t *find_workflows(Request *request, GError **error)
+{
+	Store *store = request->face->store;
+	g_autofree char *repo = request_repo(request);
+	g_autoptr(json_t) known = repos_get(store, repo, error);
+	g_autoptr(json_t) data = known ? workflows_list(store, json_get_int(known, "id", 0), error) : NULL;
+	if (!data || !put(data, "environments", environments_list(store, repo, error)))
+		return NULL;
+	json_set_string(data, "repo", repo);
+	return g_steal_pointer(&data);
+}
+
+bool site_workflows(Request *request, GError **error)
+{
+	return site_answer(request, page_workflows, find_workflows(request, error));
+}
+
+/* What a form sent for the inputs that a workflow declares: input.NAME; a box that is not ticked is not sent. */
+static json_t *inputs_of_form(Request *request, const json_t *workflow)
+{
+	json_t *inputs = json_object();
+	size_t i;
+	json_t *input;
+	json_array_foreach(json_object_get(workflow, "inputs"), i, input) {
+		const char *name = json_get_string(input, "name", "");
+		bool boolean = strcmp(json_get_string(input, "type", "string"), "boolean") == 0;
+		g_autofree char *field = g_strconcat("input.", name, NULL);
+		const char *value = request_form(request, field);
+		if (boolean)
+			json_set_string(inputs, name, value ? "true" : "false");
+		else if (value && (*value || json_object_get(input, "default")))
+			json_set_string(inputs, name, value);
+	}
+	return inputs;
+}
+
+bool site_dispatch(Request *request, GError **error)
+{
+	g_autofree char *repo = request_repo(request);
+	g_autoptr(json_t) data = find_workflows(request, error);
+	const char *path = request_form(request, "workflow"), *ref = request_form(request, "ref");
+	if (!data)
+		return false;
+	g_autoptr(json_t) wish = json_object();
+	size_t i;
+	json_t *workflow;
+	json_set_string(wish, "workflow", path);
+	if (ref && *ref)
+		json_set_string(wish, "ref", ref);
+	json_array_foreach(json_object_get(data, "workflows"), i, workflow)
+		if (g_strcmp0(json_get_string(workflow, "path", NULL), path) == 0)
+			json_set(wish, "inputs", inputs_of_form(request, workflow));
+	g_autofree char *delivery = NULL;
+	g_autoptr(GError) why = NULL;
+	if (!daemon_dispatch(request->face->daemon, repo, wish, request_user(request), &delivery, &why)) {
+		if (!g_error_matches(why, ASSAY_ERROR, ASSAY_ERROR_USER)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+		json_set(data, "given", json_incref(wish));
+		return site_show(request, error_http_status(why), page_workflows, data, (SiteFlash){why->message, true});
+	}
+	g_autofree char *location = g_strdup_printf("/%s?done=dispatch", repo);
 	return reply_redirect(request, location);
 }
 

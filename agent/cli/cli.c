@@ -29,6 +29,7 @@ static const struct {
         {"repo", "list", verb_repo_list},
         {"runs", "cancel", verb_runs_cancel},
         {"runs", "rerun", verb_runs_rerun},
+        {"runs", "schedule", verb_runs_schedule},
         {"runs", "dispatch", verb_runs_dispatch},
         {"runs", "list", verb_runs_list},
         {"runs", "log", verb_runs_log},

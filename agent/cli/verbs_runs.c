@@ -319,6 +319,34 @@ int verb_runs_rerun(int argc, char **argv)
 	return 0;
 }
 
+int verb_runs_schedule(int argc, char **argv)
+{
+	g_autofree char *repo = NULL, *limit = NULL;
+	gboolean as_json = FALSE;
+	const GOptionEntry options[] = {
+	        {"repo", 0, 0, G_OPTION_ARG_STRING, &repo, "of this repo", "OWNER/NAME"},
+	        {"limit", 0, 0, G_OPTION_ARG_STRING, &limit, "at most so many (50)", "N"},
+	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON", NULL},
+	        {0},
+	};
+	if (!cli_parse(options, "", 0, 0, &argc, &argv))
+		return 2;
+	g_autoptr(GString) path = g_string_new("/api/v1/schedules");
+	append_query(path, "repo", repo);
+	append_query(path, "limit", limit);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) list = NULL;
+	if (!client_request("GET", path->str, NULL, &list, &error))
+		return error_print(error);
+	static const TableColumn columns[] = {{"NEXT", "next_at"}, {"LAST", "last_at"}, {"REPO", "repo"}, {"WORKFLOW", "workflow"},
+	        {"CRON", "cron"}, {"TIMEZONE", "timezone"}};
+	if (as_json)
+		table_print_json(list);
+	else
+		table_print(json_object_get(list, "schedules"), columns, G_N_ELEMENTS(columns), "nothing is scheduled: no workflow of a default branch has 'on: schedule'");
+	return 0;
+}
+
 int verb_runs_dispatch(int argc, char **argv)
 {
 	g_autofree char *ref = NULL;

@@ -19,9 +19,11 @@
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/daemon/state.h"
+#include "agent/model/inputs.h"
 #include "agent/store/audit.h"
 #include "agent/store/repos.h"
 #include "agent/store/runs.h"
+#include "agent/store/workflows.h"
 
 #define KEY_BYTES 32
 #define TURN_LATEST_MS 50
@@ -103,6 +105,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	daemon->touched = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	daemon->subscribers = g_array_new(FALSE, FALSE, sizeof(Subscriber));
 	daemon->ended = g_ptr_array_new_with_free_func(g_free);
+	daemon->schedule_fd = -1;
 	daemon->jobs_max = config->jobs > 0 ? config->jobs : (int)g_get_num_processors();
 	daemon->store = store_open(path, key, error);
 	explicit_bzero(key, sizeof key);
@@ -116,6 +119,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	dispatch_adopt(daemon);
 	folders_sweep(daemon);
 	gatekeeper_arm(daemon);
+	schedule_begin(daemon);
 	daemon_wake(daemon);
 	return daemon;
 }
@@ -130,6 +134,7 @@ void daemon_free(Daemon *daemon)
 	g_clear_handle_id(&daemon->late_source, g_source_remove);
 	if (daemon->expiry_source)
 		g_source_remove(daemon->expiry_source);
+	schedule_stop(daemon);
 	g_hash_table_unref(daemon->active);
 	g_ptr_array_unref(daemon->ended);
 	zygote_free(daemon->zygote);
@@ -268,33 +273,82 @@ static char *full_ref(const char *ref)
 	return g_str_has_prefix(ref, "refs/") ? g_strdup(ref) : g_strconcat("refs/heads/", ref, NULL);
 }
 
+/* Does the workflow of the default branch, as it was read last, take these inputs? What is not known is not refused here. */
+static bool check_inputs(Daemon *daemon, int64_t repo, const char *workflow, const char *ref, const json_t *given, GError **error)
+{
+	g_autoptr(json_t) known = workflows_list(daemon->store, repo, NULL);
+	size_t i, k;
+	json_t *one, *input;
+	if (g_strcmp0(json_get_string(known, "ref", NULL), ref) != 0)
+		return true;
+	json_array_foreach(json_object_get(known, "workflows"), i, one) {
+		const char *path = json_get_string(one, "path", "");
+		const char *base = strrchr(path, '/');
+		if (strcmp(path, workflow) != 0 && (!base || strcmp(base + 1, workflow) != 0))
+			continue;
+		if (!json_is_array(json_object_get(one, "inputs")))
+			return true; /* the worker says it, at the commit that is */
+		g_autoptr(json_t) declared = json_object();
+		json_array_foreach(json_object_get(one, "inputs"), k, input)
+			json_object_set(declared, json_get_string(input, "name", ""), input);
+		g_autoptr(json_t) complete = inputs_complete(declared, given, path, error);
+		return complete != NULL;
+	}
+	return true;
+}
+
+/* event_type and client_payload become the event that forges call repository_dispatch. */
+static json_t *own_event(const json_t *request, const char *ref)
+{
+	json_t *event = json_object();
+	json_t *payload = json_object();
+	const char *type = json_get_string(request, "event_type", "");
+	json_t *given = json_object_get(request, "client_payload");
+	json_set_string(event, "event", "repository_dispatch");
+	json_set_string(event, "action", type);
+	json_set_string(event, "title", type);
+	json_set_string(payload, "action", type);
+	json_set_string(payload, "branch", g_str_has_prefix(ref, "refs/heads/") ? ref + strlen("refs/heads/") : ref);
+	json_set(payload, "client_payload", given ? json_incref(given) : json_object());
+	json_set(event, "payload", payload);
+	return event;
+}
+
 bool daemon_dispatch(Daemon *daemon, const char *repo, const json_t *request, const char *actor,
         char **out_delivery, GError **error)
 {
 	g_autoptr(json_t) found = repos_get(daemon->store, repo, error);
 	if (!found)
 		return false;
+	int64_t id = json_get_int(found, "id", 0);
 	const char *workflow = json_get_string(request, "workflow", NULL);
-	if (!workflow)
+	const char *type = json_get_string(request, "event_type", NULL);
+	if (!workflow && !type)
 		return fail(error, ASSAY_ERROR_USER, "the request names no workflow; say which file, such as train.yml");
-	const char *ref = json_get_string(request, "ref", json_get_string(found, "default_branch", NULL));
-	g_autofree char *full = full_ref(ref ? ref : "main");
+	g_autofree char *known = workflows_ref(daemon->store, id);
+	const char *branch = json_get_string(found, "default_branch", known);
+	const char *ref = type ? branch : json_get_string(request, "ref", branch);
+	g_autofree char *full = full_ref(ref && *ref ? ref : "main");
+	json_t *inputs = json_object_get(request, "inputs");
+	if (!type && !check_inputs(daemon, id, workflow, full, inputs, error))
+		return false;
 	g_autofree char *delivery = g_uuid_string_random();
-	g_autoptr(json_t) event = json_object();
-	json_set_string(event, "event", "workflow_dispatch");
+	g_autoptr(json_t) event = type ? own_event(request, full) : json_object();
+	if (!type)
+		json_set_string(event, "event", "workflow_dispatch");
 	json_set_string(event, "ref", full);
 	json_set_string(event, "actor", actor);
 	json_set_bool(event, "untrusted", false);
 	g_autoptr(json_t) input = json_object();
 	json_set(input, "event", json_incref(event));
-	json_set_string(input, "workflow", workflow);
-	json_t *inputs = json_object_get(request, "inputs");
+	if (!type)
+		json_set_string(input, "workflow", workflow);
 	json_set(input, "inputs", inputs ? json_incref(inputs) : json_object());
 	json_set_string(input, "delivery", delivery);
 	if (!store_begin(daemon->store, error))
 		return false;
-	g_autofree char *subject = g_strdup_printf("%s %s", repo, workflow);
-	if (!queue_put(daemon->store, "plan", json_get_int(found, "id", 0), 0, 0, input, 0, NULL, error) ||
+	g_autofree char *subject = g_strdup_printf("%s %s", repo, type ? type : workflow);
+	if (!queue_put(daemon->store, "plan", id, 0, 0, input, 0, NULL, error) ||
 	        !audit_add(daemon->store, actor, "run.dispatch", subject, request, error)) {
 		store_rollback(daemon->store);
 		return false;

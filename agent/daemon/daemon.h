@@ -35,13 +35,16 @@ const char *daemon_url(const Daemon *daemon);
 void daemon_wake(Daemon *daemon);
 
 /**
- * Starts a workflow by hand.
+ * Starts a workflow by hand, or those that ask for an event of one's own (repository_dispatch, on the default branch).
  *
- * @request        {"workflow":"train.yml","ref":"main","inputs":{}}
+ * @request        {"workflow":"train.yml","ref":"main","inputs":{}} or {"event_type":"retrain","client_payload":{}}
  * @out_delivery   what its runs will carry as "delivery"; the caller's
  */
 bool daemon_dispatch(Daemon *daemon, const char *repo, const json_t *request, const char *actor,
         char **out_delivery, GError **error);
+
+/** Reads anew which workflows a repo's default branch has: when they are due, how they are started by hand. */
+bool daemon_survey(Daemon *daemon, int64_t repo, GError **error);
 
 /** Cancels a run: its queued jobs end at once, its running ones get the signal. BUSY when it has ended. */
 bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **error);

@@ -155,6 +155,8 @@ bool graph_plan(Daemon *daemon, const Task *task, json_t *const *events, size_t 
 			good = add_run(daemon, task, events[i], events, count, error);
 		else if (is_type(events[i], "invalid"))
 			good = add_invalid(daemon, task, events[i], error);
+		else if (is_type(events[i], "workflows"))
+			good = schedule_learn(daemon, task, events[i], error);
 		else if (is_type(events[i], "end"))
 			end = events[i];
 		if (!good)
@@ -163,6 +165,10 @@ bool graph_plan(Daemon *daemon, const Task *task, json_t *const *events, size_t 
 	}
 	bool failed = !end || g_strcmp0(json_get_string(end, "status", NULL), "success") != 0;
 	const char *message = end ? json_get_string(end, "message", NULL) : "the process that read the repo ended without a result";
+	if (failed && json_get_bool(task->input, "survey", false)) {
+		log_info("a repo's workflows cannot be read now", KV("repo", task->repo), KV("why", message ? message : ""));
+		return true;
+	}
 	if (failed && runs == 0) {
 		const char *workflow = json_get_string(task->input, "workflow", "delivery");
 		if (!add_failed_run(daemon, task, workflow, workflow, message ? message : "cannot be planned", error))

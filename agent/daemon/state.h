@@ -37,6 +37,8 @@ struct Daemon {
 	guint wake_source;
 	guint late_source;    /* a turn that higher work must not put off any longer */
 	guint expiry_source;
+	int schedule_fd;      /* a timer; -1 while nothing is scheduled */
+	guint schedule_source;
 	bool stopping;
 	guint spares;         /* folders of ended tasks kept for the next ones */
 	GPtrArray *ended;     /* char *: folders whose tasks have ended, perhaps not yet on the disk */
@@ -133,6 +135,15 @@ bool cancel_run(Daemon *daemon, int64_t run, const char *message, GError **error
 
 /* asks.c: carries out one ask of a job; a false is an answer too, never a failure of the agent. */
 json_t *asks_answer(Daemon *daemon, const Task *task, const char *what, const json_t *with);
+
+/* schedule.c */
+/** The agent begins: every repo's workflows are read anew, and what was missed is started. */
+void schedule_begin(Daemon *daemon);
+/** Starts what is due, and waits for the next. */
+void schedule_run(Daemon *daemon);
+void schedule_stop(Daemon *daemon);
+/** What a worker read of the default branch; in the caller's transaction. */
+bool schedule_learn(Daemon *daemon, const Task *task, const json_t *event, GError **error);
 
 /* gatekeeper.c */
 bool gatekeeper_open(Daemon *daemon, int64_t job, const char *environment, const json_t *rules, GError **error);

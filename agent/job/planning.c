@@ -28,6 +28,7 @@ typedef struct Planning {
 	Source *source;
 	json_t *changed;
 	GHashTable *others; /* "owner/repo@ref" → ActionSource: each looked up once, so that all its files are of one commit */
+	json_t *known; /* what there is to say of every workflow, whatever this event starts */
 	int64_t runs;
 } Planning;
 
@@ -288,6 +289,50 @@ static bool plan_workflow(Planning *planning, const Workflow *workflow, GError *
 	return emit_run(planning, workflow, contexts, concurrency, jobs, error);
 }
 
+/* The inputs of a dispatch in the order of the file, as a form shows them; null: nobody starts it by hand. */
+static json_t *declared_inputs(const Workflow *workflow)
+{
+	const json_t *dispatch = json_object_get(workflow->on, "workflow_dispatch");
+	if (!dispatch)
+		return json_null();
+	json_t *inputs = json_array();
+	const char *name;
+	json_t *input;
+	json_object_foreach(json_object_get(dispatch, "inputs"), name, input) {
+		json_t *one = json_is_object(input) ? json_copy(input) : json_object();
+		json_set_string(one, "name", name);
+		json_array_append_new(inputs, one);
+	}
+	return inputs;
+}
+
+static void note_workflow(Planning *planning, const Workflow *workflow)
+{
+	json_t *one = json_object();
+	json_t *schedule = json_object_get(workflow->on, "schedule");
+	json_set_string(one, "path", workflow->path);
+	json_set_string(one, "name", workflow->name);
+	json_set(one, "inputs", declared_inputs(workflow));
+	json_set(one, "schedule", json_is_array(schedule) ? json_incref(schedule) : json_array());
+	json_array_append_new(planning->known, one);
+}
+
+/* For the agent to know when what is due, and how it is started by hand. */
+static void emit_known(Planning *planning)
+{
+	const char *ref = source_ref(planning->source);
+	const char *named = json_get_string(planning->event, "ref", NULL);
+	if (!ref || !g_str_has_prefix(ref, "refs/"))
+		ref = named && g_str_has_prefix(named, "refs/") ? named : NULL;
+	if (!planning->known || !ref)
+		return;
+	json_t *event = task_event(EVENT_WORKFLOWS);
+	json_set_string(event, "ref", ref);
+	json_set_string(event, "sha", source_sha(planning->source));
+	json_set(event, "workflows", json_incref(planning->known));
+	task_emit(planning->task, event, NULL);
+}
+
 static bool plan_file(Planning *planning, const char *path, bool chosen, GError **error)
 {
 	g_autoptr(GError) why = NULL;
@@ -299,12 +344,17 @@ static bool plan_file(Planning *planning, const char *path, bool chosen, GError 
 	gsize len = 0;
 	const char *text = g_bytes_get_data(bytes, &len);
 	json_t *errors = NULL;
+	bool survey = json_get_bool(planning->task->spec, "survey", false);
 	g_autoptr(Workflow) workflow = reader_read(text ? text : "", len, path, &errors);
-	if (!workflow) {
+	if (!workflow && !survey) {
 		emit_invalid(planning->task, path, errors);
 		return true;
 	}
 	json_decref(errors);
+	if (workflow && planning->known)
+		note_workflow(planning, workflow);
+	if (survey)
+		return true;
 	bool local = json_get_string(planning->task->spec, "local", NULL) != NULL;
 	const char *event = json_get_string(planning->event, "event", "push");
 	if (chosen && !local && strcmp(event, "workflow_dispatch") == 0 &&
@@ -357,10 +407,16 @@ static bool plan_all(Planning *planning, GError **error)
 		g_autofree char *path = choose(planning, paths, wanted, error);
 		return path && plan_file(planning, path, true, error);
 	}
+	const char *only = json_get_string(planning->task->spec, "only", NULL);
+	bool moves = strcmp(json_get_string(planning->event, "event", ""), "push") == 0 &&
+	        g_str_has_prefix(json_get_string(planning->event, "ref", ""), "refs/heads/");
+	if (moves || json_get_bool(planning->task->spec, "survey", false))
+		planning->known = json_array();
 	planning->changed = source_changed(planning->source, planning->event);
 	for (guint i = 0; i < paths->len; i++)
-		if (!plan_file(planning, paths->pdata[i], false, error))
+		if ((!only || strcmp(only, paths->pdata[i]) == 0) && !plan_file(planning, paths->pdata[i], false, error))
 			return false;
+	emit_known(planning);
 	return true;
 }
 
@@ -384,6 +440,7 @@ void planning_plan(Task *task, TaskEnd *end)
 	json_decref(planning.changed);
 	if (planning.others)
 		g_hash_table_unref(planning.others);
+	json_decref(planning.known);
 	source_free(planning.source);
 }
 

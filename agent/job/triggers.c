@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does an event start a workflow? The filters of `on`, and the inputs of a dispatch. */
+/* Does an event start a workflow? The filters of `on`. */
 #include <string.h>
 
 #include "agent/base/autoptr.h"
@@ -8,6 +8,7 @@
 #include "agent/job/planner.h"
 #include "agent/model/expr.h"
 #include "agent/model/glob.h"
+#include "agent/model/inputs.h"
 
 #define HEADS "refs/heads/"
 #define TAGS "refs/tags/"
@@ -151,83 +152,8 @@ bool planner_matches(const Workflow *workflow, const json_t *event, const json_t
 	return (!branch || name_matches(filters, "branches", branch)) && paths_match(filters, changed_files);
 }
 
-/* Inputs of a dispatch */
-
-static json_t *default_of(const json_t *input, const char *type)
-{
-	json_t *value = json_object_get(input, "default");
-	if (value && !json_is_null(value))
-		return json_incref(value);
-	if (strcmp(type, "boolean") == 0)
-		return json_false();
-	return strcmp(type, "number") == 0 ? json_null() : json_string("");
-}
-
-static bool is_option(const json_t *input, const char *text)
-{
-	size_t i = 0;
-	json_t *option = NULL;
-	json_array_foreach(json_object_get(input, "options"), i, option) {
-		g_autofree char *one = expr_to_string(option);
-		if (strcmp(one, text) == 0)
-			return true;
-	}
-	return false;
-}
-
-/** A value in the kind that its input declares. */
-static json_t *typed(const char *name, const json_t *input, const char *type, const json_t *value, GError **error)
-{
-	g_autofree char *text = expr_to_string(value);
-	if (strcmp(type, "boolean") == 0) {
-		if (json_is_boolean(value) || strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
-			return json_boolean(strcmp(text, "true") == 0);
-		fail(error, ASSAY_ERROR_USER, "input '%s' is true or false, not '%s'", name, text);
-		return NULL;
-	}
-	if (strcmp(type, "number") == 0) {
-		double number = expr_to_number(value);
-		if (json_is_null(value) || json_is_number(value))
-			return json_incref((json_t *)value);
-		if (number == number && *text)
-			return number == (double)(json_int_t)number ? json_integer((json_int_t)number) : json_real(number);
-		fail(error, ASSAY_ERROR_USER, "input '%s' is a number, not '%s'", name, text);
-		return NULL;
-	}
-	if (strcmp(type, "choice") == 0 && *text && !is_option(input, text)) {
-		fail(error, ASSAY_ERROR_USER, "input '%s' cannot be '%s': it is not among its options", name, text);
-		return NULL;
-	}
-	return json_string(text);
-}
-
-static bool add_input(json_t *out, const char *name, const json_t *input, const json_t *given, GError **error)
-{
-	const char *type = json_get_string(input, "type", "string");
-	const json_t *value = json_object_get(given, name);
-	bool has_default = json_object_get(input, "default") != NULL;
-	if (!value && !has_default && json_get_bool(input, "required", false))
-		return fail(error, ASSAY_ERROR_USER, "input '%s' is required, but not given", name);
-	g_autoptr(json_t) chosen = value ? json_incref((json_t *)value) : default_of(input, type);
-	json_t *kept = typed(name, input, type, chosen, error);
-	if (kept)
-		json_object_set_new(out, name, kept);
-	return kept != NULL;
-}
-
 json_t *planner_inputs(const Workflow *workflow, const json_t *given, GError **error)
 {
-	const json_t *inputs = json_object_get(json_object_get(workflow->on, "workflow_dispatch"), "inputs");
-	g_autoptr(json_t) out = json_object();
-	const char *name = NULL;
-	json_t *input = NULL;
-	json_object_foreach((json_t *)given, name, input)
-		if (!json_object_get(inputs, name)) {
-			fail(error, ASSAY_ERROR_USER, "'%s' is not an input of workflow '%s'", name, workflow->path);
-			return NULL;
-		}
-	json_object_foreach((json_t *)inputs, name, input)
-		if (!add_input(out, name, input, given, error))
-			return NULL;
-	return g_steal_pointer(&out);
+	return inputs_complete(json_object_get(json_object_get(workflow->on, "workflow_dispatch"), "inputs"), given, workflow->path,
+	        error);
 }

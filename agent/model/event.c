@@ -29,6 +29,7 @@ static const struct {
         [EVENT_JOB] = {"job", {{"run", WHOLE, true}, {"key", TEXT, true}, {"group", TEXT, true}, {"name", TEXT, false},
                                       {"needs", ARRAY, false}, {"definition", OBJECT, true},
                                       {"resolved", OBJECT, false}, {"caller", TEXT, false}}},
+        [EVENT_WORKFLOWS] = {"workflows", {{"ref", TEXT, true}, {"sha", TEXT, true}, {"workflows", ARRAY, true}}},
         [EVENT_INVALID] = {"invalid", {{"workflow_path", TEXT, true}, {"errors", ARRAY, true}}},
         [EVENT_RESOLVED] = {"resolved", {{"jobs", ARRAY, true}}},
         [EVENT_ISOLATION] = {"isolation", {{"executor", TEXT, true}, {"level", TEXT, true}, {"missing", ARRAY, false}}},

@@ -130,6 +130,12 @@ Task *queue_of_job(Store *store, int64_t job, GError **error)
 	return rows_next(&rows, error) ? task_of_row(&rows) : NULL;
 }
 
+bool queue_has_survey(Store *store, int64_t repo)
+{
+	int64_t count = 0;
+	return sql_int(store, QUERY_TASK_SURVEYS, VALUES(INT(repo)), &count, NULL, NULL) && count > 0;
+}
+
 int64_t queue_count(Store *store, const char *kind)
 {
 	int64_t count = 0;

@@ -48,6 +48,8 @@ bool queue_finish(Store *store, int64_t id, GError **error);
 GPtrArray *queue_leased(Store *store, GError **error);
 /** The task of a job that is queued or leased; NULL when none. */
 Task *queue_of_job(Store *store, int64_t job, GError **error);
+/** Does a task that nobody has taken yet look at this repo's workflows? */
+bool queue_has_survey(Store *store, int64_t repo);
 int64_t queue_count(Store *store, const char *kind);
 
 /** Asks of a worker, answered once: the answer is kept until the task ends, to be written again after a crash. */

@@ -63,7 +63,10 @@ bool repos_remove(Store *store, const char *name, GError **error)
 	if (!sql_atomic_begin(store, error))
 		return false;
 	bool ok = sql_run(store, QUERY_REPO_REMOVE, VALUES(INT(id), INT(now_us())), error) &&
-	        sql_run(store, QUERY_REPO_SECRETS_REMOVE, VALUES(INT(id)), error);
+	        sql_run(store, QUERY_REPO_SECRETS_REMOVE, VALUES(INT(id)), error) &&
+	        sql_run(store, QUERY_SCHEDULE_FORGET, VALUES(INT(id)), error) &&
+	        sql_run(store, QUERY_WORKFLOW_FORGET, VALUES(INT(id)), error) &&
+	        sql_run(store, QUERY_SURVEY_FORGET, VALUES(INT(id)), error);
 	return sql_atomic_end(store, ok, error);
 }
 

@@ -15,6 +15,7 @@ struct Daemon {
 	unsigned woken;
 	char *dispatched; /* JSON */
 	int64_t cancelled;
+	int64_t surveyed;
 	char *rerun;      /* "7 [3] debug" */
 	char *verdict;    /* JSON */
 	GPtrArray *subscribers;
@@ -71,6 +72,13 @@ bool daemon_cancel(Daemon *daemon, int64_t run, const char *actor, GError **erro
 	if (daemon->cancelled == run)
 		return fail(error, ASSAY_ERROR_BUSY, "cannot cancel: the run has ended");
 	daemon->cancelled = run;
+	return true;
+}
+
+bool daemon_survey(Daemon *daemon, int64_t repo, GError **error)
+{
+	(void)error;
+	daemon->surveyed = repo;
 	return true;
 }
 

@@ -29,6 +29,7 @@ static const Golden goldens[] = {
 	{ "runs", page_runs, "/" },
 	{ "runs_repo", page_runs, "/acme/digits?branch=main" },
 	{ "runs_empty", page_runs, "/" },
+	{ "workflows", page_workflows, "/acme/digits/workflows" },
 	{ "run_waiting", page_run, "/acme/digits/runs/42" },
 	{ "run_calls", page_run, "/acme/digits/runs/42" },
 	{ "run_failure", page_run, "/acme/vision/runs/11" },
