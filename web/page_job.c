@@ -381,7 +381,11 @@ void page_job(GString *out, const PageView *view, const json_t *data)
 	step_list(out, view, job, log);
 	g_autoptr(json_t) alone = job ? json_pack("[O]", job) : NULL;
 	told_annotations(out, run, alone);
-	log_html(out, view, job, log);
+	if (json_get_bool(job, "call", false))
+		html(out, "<p>It calls a reusable workflow. Its jobs, and their logs, are on <a href=\"%s#call-%" PRId64 "\">the run's page</a>.</p>",
+		        run_address, json_get_int(job, "id", 0));
+	else
+		log_html(out, view, job, log);
 	told_summaries(out, run, alone);
 	facts(out, job);
 	frame_end(out, view);

@@ -14,6 +14,7 @@
 #define POLL_US (300 * 1000)
 #define TOLD_JOBS_MAX 50
 #define SUMMARY_LINES 12
+#define CALL_LEVELS_MAX 10
 
 static void append_query(GString *path, const char *key, const char *value)
 {
@@ -72,6 +73,27 @@ static json_t *get_run(const char *id, const char *attempt, GError **error)
 	return client_request("GET", path->str, NULL, &run, error) ? run : NULL;
 }
 
+/* Called jobs below their call, as they are on the run's page. Calls name each other in no circle: levels bound it anyway. */
+static void add_below(const json_t *jobs, const char *caller, int level, json_t *out)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach(jobs, i, job) {
+		if (g_strcmp0(json_get_string(job, "caller", NULL), caller) != 0)
+			continue;
+		json_array_append(out, job);
+		if (json_get_bool(job, "call", false) && level < CALL_LEVELS_MAX)
+			add_below(jobs, json_get_string(job, "key", ""), level + 1, out);
+	}
+}
+
+static json_t *in_tree_order(const json_t *jobs)
+{
+	json_t *out = json_array();
+	add_below(jobs, NULL, 1, out);
+	return out;
+}
+
 static void print_run(const json_t *run)
 {
 	static const TableColumn columns[] = {{"JOB", "id"}, {"NAME", "name"}, {"STATUS", "status"}, {"CAUSE", "cause"},
@@ -85,7 +107,8 @@ static void print_run(const json_t *run)
 	if (attempts > 1)
 		printf("%-10s %" G_GINT64_FORMAT " of %zu\n", "attempt", json_get_int(run, "attempt", 1), attempts);
 	printf("\n");
-	table_print(json_object_get(run, "jobs"), columns, G_N_ELEMENTS(columns), "no jobs");
+	g_autoptr(json_t) jobs = in_tree_order(json_object_get(run, "jobs"));
+	table_print(jobs, columns, G_N_ELEMENTS(columns), "no jobs");
 }
 
 /* "error    tell: src/a.c:7: expected a brace" */
@@ -174,11 +197,21 @@ int verb_runs_show(int argc, char **argv)
 	return print_told(run, &error) ? 0 : error_print(error);
 }
 
+/* Is a job the one that was asked for, or one that it calls? */
+static bool is_asked_for(const json_t *job, const char *wanted)
+{
+	const char *key = json_get_string(job, "key", "");
+	size_t len = wanted ? strlen(wanted) : 0;
+	if (!wanted || strcmp(key, wanted) == 0)
+		return true;
+	return json_get_string(job, "caller", NULL) && strncmp(key, wanted, len) == 0 && g_str_has_prefix(key + len, " / ");
+}
+
 int verb_runs_log(int argc, char **argv)
 {
 	g_autofree char *job = NULL, *attempt = NULL;
 	const GOptionEntry options[] = {
-	        {"job", 0, 0, G_OPTION_ARG_STRING, &job, "only this job, by its key", "KEY"},
+	        {"job", 0, 0, G_OPTION_ARG_STRING, &job, "only this job, by its key, and what it calls", "KEY"},
 	        {"attempt", 0, 0, G_OPTION_ARG_STRING, &attempt, "of this attempt (the newest)", "N"},
 	        {0},
 	};
@@ -188,17 +221,18 @@ int verb_runs_log(int argc, char **argv)
 	g_autoptr(json_t) run = get_run(argv[1], attempt, &error);
 	if (!run)
 		return error_print(error);
+	g_autoptr(json_t) jobs = in_tree_order(json_object_get(run, "jobs"));
 	bool found = false;
 	size_t i;
 	json_t *one;
-	json_array_foreach(json_object_get(run, "jobs"), i, one) {
+	json_array_foreach(jobs, i, one) {
 		const char *key = json_get_string(one, "key", "");
-		if (job && strcmp(job, key) != 0)
+		if (!is_asked_for(one, job))
 			continue;
 		found = true;
-		if (!json_get_string(one, "started_at", NULL))
+		if (!json_get_string(one, "started_at", NULL) || json_get_bool(one, "call", false))
 			continue;
-		if (!job)
+		if (!job || strcmp(job, key) != 0)
 			printf("== %s ==\n", key);
 		g_autofree char *path = g_strdup_printf("/api/v1/jobs/%" G_GINT64_FORMAT "/log", json_get_int(one, "id", 0));
 		if (!client_print(path, &error))

@@ -88,6 +88,9 @@ check "env is not passed on, the github context is"
 grep -q 'only what was handed on' "$work/put" || die "secrets of a called job"
 check "secrets reach called jobs only as handed on"
 
+expect "the log of a call is that of its jobs" "== deploy (us) / check / look ==|== deploy (us) / put ==" "$(log_of "$run" "deploy (us)" | grep '^== ' | paste -sd '|')"
+expect "runs show lists them below it" "deploy (us) / check / look" "$("$ASSAY" runs show "$run" | grep -A2 'deploy (us)  ' | tail -1 | sed 's/^[0-9]* *//; s/  .*//')"
+
 # What is refused, and where.
 cat >"$flows/top.yml" <<'YML'
 on: push

@@ -36,6 +36,7 @@ static const Golden goldens[] = {
 	{ "run_simple", page_run, "/acme/digits/runs/41" },
 	{ "run_attempt", page_run, "/acme/vision/runs/11?attempt=2" },
 	{ "run_rerun", page_run, "/acme/vision/runs/11" },
+	{ "job_call", page_job, "/acme/vision/runs/11/jobs/test%20%283.12%29" },
 	{ "job_failure", page_job, "/acme/vision/runs/11/jobs/test%20%283.12%29" },
 	{ "job_attempt", page_job, "/acme/vision/runs/11/jobs/test%20%283.12%29?attempt=1" },
 	{ "job_running", page_job, "/acme/vision/runs/12/jobs/test%20%283.12%29" },
