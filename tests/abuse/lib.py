@@ -410,7 +410,7 @@ class Agent:
         """Starts a workflow; the number of its run."""
         got = self.cli("runs", "dispatch", name, workflow, "--ref", "main", "--json", *arguments)
         delivery = json.loads(got.stdout)["delivery"]
-        found = sleep_until(lambda: json.loads(self.cli("runs", "list", "--delivery", delivery, "--json").stdout)["runs"], 60)
+        found = sleep_until(lambda: json.loads(self.cli("runs", "list", "--delivery", delivery, "--json").stdout)["runs"], 20)
         self.context.need(found, f"the dispatch of {name} started no run")
         return found[0]["id"]
 
