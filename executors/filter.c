@@ -18,6 +18,7 @@
 #include <linux/seccomp.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -37,7 +38,16 @@
 #define CLONE_NEWTIME_BIT 0x80u /* for unshare(2) only: in clone(2) it is a part of the signal */
 #define PERSONALITY_QUERY 0xffffffffu
 
-typedef enum Check { CHECK_NONE, CHECK_CLONE, CHECK_UNSHARE, CHECK_IOCTL, CHECK_SOCKET, CHECK_PERSONALITY } Check;
+typedef enum Check {
+	CHECK_NONE,
+	CHECK_CLONE,
+	CHECK_UNSHARE,
+	CHECK_IOCTL,
+	CHECK_SOCKET,
+	CHECK_PERSONALITY,
+	CHECK_CORE,     /* setrlimit */
+	CHECK_CORE_OLD, /* prlimit64, which also only asks */
+} Check;
 
 typedef struct Rule {
 	uint32_t number;
@@ -78,6 +88,11 @@ static const Rule rules_unsorted[] = {
 	/* typing into a terminal, addresses of no network namespace, other personalities */
 	{SYS_ioctl, EPERM, CHECK_IOCTL}, {SYS_socket, EAFNOSUPPORT, CHECK_SOCKET},
 	{SYS_personality, EPERM, CHECK_PERSONALITY},
+	/* the limit of core files stays what init_confine.c makes it; `ulimit -c 0` is answered as if it were done */
+	{SYS_prlimit64, 0, CHECK_CORE_OLD},
+#ifdef SYS_setrlimit
+	{SYS_setrlimit, 0, CHECK_CORE},
+#endif
 };
 #undef NO
 
@@ -141,6 +156,22 @@ static void emit_check(Writer *writer, Check check, uint32_t refuse)
 		break;
 	case CHECK_PERSONALITY:
 		emit_one_of(writer, 0, personalities, G_N_ELEMENTS(personalities), SECCOMP_RET_ALLOW, refuse);
+		break;
+	case CHECK_CORE:
+		emit_argument(writer, 0);
+		emit(writer, BPF_JMP | BPF_JEQ | BPF_K, RLIMIT_CORE, 0, 1);
+		emit_return(writer, refuse);
+		emit_return(writer, SECCOMP_RET_ALLOW);
+		break;
+	case CHECK_CORE_OLD: /* all 64 bits of the new limit's address: none is a question */
+		emit_argument(writer, 1);
+		emit(writer, BPF_JMP | BPF_JEQ | BPF_K, RLIMIT_CORE, 0, 5);
+		emit_argument(writer, 2);
+		emit(writer, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2);
+		emit(writer, BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * 2 + 4), 0, 0);
+		emit(writer, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+		emit_return(writer, refuse);
+		emit_return(writer, SECCOMP_RET_ALLOW);
 		break;
 	case CHECK_SOCKET: /* netlink of protocol 0, route: libraries list addresses by it */
 		emit_argument(writer, 0);

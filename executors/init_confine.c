@@ -80,7 +80,8 @@ static long limit(int what, uint64_t value)
 static long set_limits(const InitSetup *setup)
 {
 	long got;
-	if ((got = limit(RLIMIT_CORE, 0)) < 0 || (got = limit(RLIMIT_RTPRIO, 0)) < 0 ||
+	/* One byte, not none: with none the kernel still pipes cores to the host's handler (core(5)). */
+	if ((got = limit(RLIMIT_CORE, 1)) < 0 || (got = limit(RLIMIT_RTPRIO, 0)) < 0 ||
 	        (got = limit(RLIMIT_NICE, 0)) < 0)
 		return got;
 	if (setup->processes && (got = limit(RLIMIT_NPROC, setup->processes + 1)) < 0) /* and init itself */

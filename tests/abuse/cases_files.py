@@ -261,7 +261,8 @@ def F14(t):
         subprocess.run(["bash", "-c", "ulimit -c unlimited; cd /tmp; sh -c 'kill -SEGV $$'; true"], check=True)
         t.check(sleep_until(mark.exists, 20), "control: the handler runs for a crash outside")
         before = mark.read_text()
-        t.shell("sh -c 'kill -SEGV $$'; sh -c 'kill -ABRT $$'; true")
+        t.shell("sh -c 'kill -SEGV $$'; sh -c 'kill -ABRT $$'; ulimit -c 0; sh -c 'kill -SEGV $$'; true")
+        t.refused(Attempt("crash_without_limit", ["signal 11"], control=None))
         time.sleep(1)
         t.check(mark.read_text() == before, "no handler runs for a crash inside")
     finally:

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -289,6 +290,14 @@ static int try_crash(const char *unused)
 	raise(SIGSEGV);
 	return 0;
 }
+/* With a limit of no bytes the kernel writes no core, and yet runs the handler behind a pipe. */
+static int try_crash_without_limit(const char *unused)
+{
+	const struct rlimit none = {0, 0};
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return errno;
+	return try_crash(unused);
+}
 static int try_hide_tree(const char *unused)
 {
 	(void)unused;
@@ -307,5 +316,5 @@ const Attempt attempts_files[] = {
 	{"reopen_program", try_reopen_program}, {"self_program", try_self_program}, {"uncovered", try_uncovered},
 	{"writable_mount", try_writable_mount}, {"mounts_without_nosuid", try_mounts_without_nosuid},
 	{"mknod_char", try_mknod_char}, {"mknod_block", try_mknod_block}, {"setuid_program", try_setuid_program},
-	{"crash", try_crash}, {"hardlink", try_hide_tree}, {NULL, NULL},
+	{"crash", try_crash}, {"crash_without_limit", try_crash_without_limit}, {"hardlink", try_hide_tree}, {NULL, NULL},
 };
