@@ -60,7 +60,7 @@ static void tail_free(Tail *tail)
 
 static void print_line(const Tail *tail, const char *text, size_t len)
 {
-	if (len > STAMP_BYTES && text[STAMP_BYTES - 1] == ' ' && text[10] == 'T') {
+	if (len >= STAMP_BYTES && text[STAMP_BYTES - 1] == ' ' && text[10] == 'T') {
 		text += STAMP_BYTES;
 		len -= STAMP_BYTES;
 	}

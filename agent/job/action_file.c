@@ -173,23 +173,43 @@ static ActionFile *build(const YamlDocument *document)
 	return file;
 }
 
-ActionFile *action_file_read(const char *text, size_t len, const char *path, GError **error)
+static YamlDocument *check(const char *text, size_t len, const char *path, json_t *errors)
 {
-	g_autoptr(YamlDocument) document = yaml_parse(text, len, path, error);
-	if (!document)
-		return NULL;
-	if (!document->root || document->root->kind == YAML_NULL) {
-		fail(error, ASSAY_ERROR_USER, "%s: the file is empty; an action needs 'runs'", path);
+	static const YamlNode start = {.kind = YAML_NULL, .line = 1, .column = 1};
+	int line = 0;
+	int column = 0;
+	g_autofree char *message = NULL;
+	g_autofree char *caret = NULL;
+	g_autoptr(YamlDocument) document = yaml_parse_parts(text, len, path, &line, &column, &message, &caret);
+	if (!document) {
+		json_array_append_new(errors, json_pack("{s:i,s:i,s:s,s:s}", "line", line, "column", column, "message", message,
+		                                      "caret", caret));
 		return NULL;
 	}
-	g_autoptr(json_t) errors = json_array();
+	if (!document->root || document->root->kind == YAML_NULL) {
+		check_mistake(errors, document, &start, "The file is empty; an action needs 'runs'");
+		return NULL;
+	}
 	check_document(document, &schema_action, errors);
 	const YamlNode *runs = is_mapping(document->root) ? yaml_get(document->root, "runs") : NULL;
 	if (is_mapping(runs)) {
-		const YamlNode *using = yaml_get(runs, "using");
-		check_using(document, using, errors);
+		check_using(document, yaml_get(runs, "using"), errors);
 		check_steps(document, yaml_get(runs, "steps"), errors);
 	}
+	return g_steal_pointer(&document);
+}
+
+json_t *action_file_check(const char *text, size_t len, const char *path)
+{
+	json_t *errors = json_array();
+	yaml_document_free(check(text, len, path, errors));
+	return errors;
+}
+
+ActionFile *action_file_read(const char *text, size_t len, const char *path, GError **error)
+{
+	g_autoptr(json_t) errors = json_array();
+	g_autoptr(YamlDocument) document = check(text, len, path, errors);
 	return say_mistakes(errors, error) ? build(document) : NULL;
 }
 

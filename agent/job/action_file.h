@@ -45,6 +45,8 @@ typedef struct ActionFile {
  * Returns  NULL with USER: each mistake with line, column and caret
  */
 ActionFile *action_file_read(const char *text, size_t len, const char *path, GError **error);
+/** What is wrong with it: array of {"line","column","message","caret"}, empty when nothing is. The caller's. */
+json_t *action_file_check(const char *text, size_t len, const char *path);
 /** One that has only a Dockerfile. */
 ActionFile *action_file_dockerfile(const char *path);
 /** Accepts NULL. */

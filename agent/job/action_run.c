@@ -254,7 +254,8 @@ static void run_node(Job *job, const ActionUse *use, ActionStage stage, const js
 		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
 		return;
 	}
-	if (job->node_major > 0 && job->node_major < use->file->node_major)
+	bool old = job->node_major > 0 && job->node_major < use->file->node_major;
+	if (old)
 		joblog_sayf(job->log, "", "%s is written for node%d; it runs by this machine's node%d.", use->uses,
 		        use->file->node_major, job->node_major);
 	const char *script = stage == ACTION_PRE ? use->file->pre : stage == ACTION_MAIN ? use->file->main : use->file->post;
@@ -264,6 +265,9 @@ static void run_node(Job *job, const ActionUse *use, ActionStage stage, const js
 	const ChildSpec spec = {.name = use->uses, .argv = argv, .folder = job->workspace_inside,
 	        .extra_env = (const char *const *)environment->pdata};
 	steps_command(job, &spec, out);
+	if (out->state == RUN_FAILURE && old)
+		step_result_fail(out, out->cause, g_strdup_printf("%s (it is written for node%d, and this machine has node%d)", out->message,
+		        use->file->node_major, job->node_major));
 	if (out->state == RUN_FAILURE && out->message && strstr(out->message, "node: No such file"))
 		step_result_fail(out, CAUSE_INVALID,
 		        g_strdup_printf("%s runs by node%d, and the job's image has no 'node' in its PATH", use->uses,

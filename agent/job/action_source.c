@@ -77,11 +77,21 @@ static bool is_folder(const char *folder)
 	return true;
 }
 
+/* What git takes for the name of a branch or tag. libgit2 says so too, but only after its start. */
 static bool is_ref(const char *ref)
 {
-	git_begin(); /* its functions have no memory before */
-	g_autofree char *full = g_strconcat("refs/heads/", ref, NULL);
-	return strlen(ref) <= REF_BYTES_MAX && ref[0] != '-' && git_reference_is_valid_name(full) == 1;
+	size_t len = strlen(ref);
+	if (len == 0 || len > REF_BYTES_MAX || ref[0] == '-' || strcmp(ref, "@") == 0 || strstr(ref, "..") || strstr(ref, "@{") ||
+	        strpbrk(ref, " ~^:?*[\\\177") || ref[len - 1] == '.')
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)ref[i] < ' ')
+			return false;
+	g_auto(GStrv) parts = g_strsplit(ref, "/", -1);
+	for (char **part = parts; *part; part++)
+		if (!(*part)[0] || (*part)[0] == '.' || g_str_has_suffix(*part, ".lock"))
+			return false;
+	return true;
 }
 
 bool action_name_parse(const char *uses, ActionName *out, GError **error)
@@ -317,8 +327,10 @@ static Answer bring(Search *search, Wish *wish, git_repository **out, git_oid *o
 		int code = git_remote_create_anonymous(&remote, repo, search->url);
 		if (code == 0)
 			code = git_remote_fetch(remote, &specs, &options, NULL);
-		if (code < 0)
-			return say_failure(search, code, error);
+		if (code < 0) { /* it has told its refs: whatever is missing now, it is not the repository */
+			Answer answer = say_failure(search, code, error);
+			return answer == ANSWER_NO_REPO ? ANSWER_UNREACHABLE : answer;
+		}
 		there = peel(repo, &want, out_commit);
 	} else if (wish->full) {
 		g_autofree char *kept = kept_name(search, wish->full);
@@ -514,6 +526,7 @@ ActionSource *action_source_open(Task *task, const char *repo, const char *ref, 
 		fail(error, ASSAY_ERROR_USER, "'%s' at '%s' cannot be the name of a repository and its ref", repo, ref);
 		return NULL;
 	}
+	git_begin();
 	Search search = {.task = task, .name = repo, .ref = ref, .path = cache_path(task, repo)};
 	search.is_commit = strlen(ref) == GIT_OID_HEXSZ && git_oid_fromstr(&search.commit, ref) == 0;
 	g_autoptr(ActionSource) source = g_new0(ActionSource, 1);

@@ -14,6 +14,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/yaml.h"
+#include "agent/job/action_file.h"
 #include "agent/job/calls.h"
 #include "agent/job/lint.h"
 #include "agent/job/reader.h"
@@ -86,7 +87,7 @@ static void append_json(Verdict *verdict, bool valid, json_t *errors, json_t *wa
 	free(text);
 }
 
-static void append_text(Verdict *verdict, const YamlDocument *document, json_t *errors, json_t *warnings)
+static void append_text(Verdict *verdict, bool valid, json_t *errors, json_t *warnings)
 {
 	size_t i = 0;
 	json_t *one = NULL;
@@ -94,12 +95,32 @@ static void append_text(Verdict *verdict, const YamlDocument *document, json_t *
 		append_line(verdict->out, "%s", json_get_string(one, "caret", ""));
 	json_array_foreach(warnings, i, one)
 		append_line(verdict->out, "%s", json_get_string(one, "caret", ""));
-	if (!document)
-		return;
-	append_line(verdict->out, "%s: valid", verdict->path);
+	if (valid)
+		append_line(verdict->out, "%s: valid", verdict->path);
+}
+
+static void append_refusals(Verdict *verdict, const YamlDocument *document)
+{
+	size_t i = 0;
+	json_t *one = NULL;
 	g_autoptr(json_t) refusals = reader_refusals(document);
 	json_array_foreach(refusals, i, one)
 		append_line(verdict->err, "assay: %s", json_string_value(one));
+}
+
+static void append_verdict(const ValidateSpec *spec, Verdict *verdict, bool valid, json_t *errors, json_t *warnings)
+{
+	if (spec->json)
+		append_json(verdict, valid, errors, warnings);
+	else
+		append_text(verdict, valid, errors, warnings);
+}
+
+/* By its name alone: a workflow is never called that. */
+static bool is_action(const char *path)
+{
+	g_autofree char *name = g_path_get_basename(path);
+	return strcmp(name, "action.yml") == 0 || strcmp(name, "action.yaml") == 0;
 }
 
 /* A called file beside the one that is checked; those of other repos are not looked for. */
@@ -163,16 +184,21 @@ static void validate_file(const ValidateSpec *spec, Verdict *verdict)
 	gsize len = 0;
 	const char *text = g_bytes_get_data(bytes, &len);
 	g_autoptr(json_t) errors = NULL;
+	if (is_action(path)) {
+		errors = action_file_check(text ? text : "", len, path);
+		verdict->status = json_array_size(errors) == 0 ? 0 : 1;
+		append_verdict(spec, verdict, verdict->status == 0, errors, NULL);
+		return;
+	}
 	g_autoptr(YamlDocument) document = reader_check(text ? text : "", len, path, &errors);
 	if (document && !validate_calls(document, path, errors))
 		g_clear_pointer(&document, yaml_document_free);
 	g_autofree char *root = document && spec->lint ? root_of(path) : NULL;
 	g_autoptr(json_t) warnings = !spec->lint ? NULL : document ? lint_document(document, root) : json_array();
 	verdict->status = document && !(spec->strict && json_array_size(warnings) > 0) ? 0 : 1;
-	if (spec->json)
-		append_json(verdict, document != NULL, errors, warnings);
-	else
-		append_text(verdict, document, errors, warnings);
+	append_verdict(spec, verdict, document != NULL, errors, warnings);
+	if (document && !spec->json)
+		append_refusals(verdict, document);
 }
 
 static void *take_files(void *data)

@@ -69,7 +69,7 @@ int verb_validate(int argc, char **argv)
 	        {"strict", 0, 0, G_OPTION_ARG_NONE, &strict, "the same, and exit 1 when there is a warning", NULL},
 	        G_OPTION_ENTRY_NULL};
 	int status = 0;
-	if (!read_options(&argc, &argv, entries, "PATH… — check workflow files", &status))
+	if (!read_options(&argc, &argv, entries, "PATH… — check workflow files, and action.yml", &status))
 		return status;
 	if (format && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
 		return wrong_use("validate", "--format is text or json");

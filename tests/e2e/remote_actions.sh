@@ -274,6 +274,21 @@ has "every mistake has its place and a caret" "acme/bad@v1/wrong/action.yml:5:13
 refused acme/node@v9 ".github/workflows/w.yml:7: step 'Run acme/node@v9': file://$src/acme/node.git has no tag or branch 'v9'; among those it has are v1"
 refused acme/none@v1 "no source has the repository acme/none"
 refused "acme/node/../kit@v1" "is no folder of a repository"
+
+# --- a built-in action that the admin wants fetched; action.yml on the command line
+repository actions/upload-artifact
+echo 'runs: {using: node20, main: m.js}' >action.yml
+echo "console.log('the stock one uploads ' + process.env.INPUT_PATH)" >m.js
+keep one; git tag v4
+run i <<<'      - {uses: actions/upload-artifact@v4, with: {path: w.yml}}'
+lacks "a built-in action stands for the stock one" "the stock one"
+config "actions: {sources: [\"file://$src/{repo}.git\"], fetch: [actions/upload-artifact]}"
+run i <<<'      - {uses: actions/upload-artifact@v4, with: {path: w.yml}}'
+has "unless the admin wants it fetched" "the stock one uploads w.yml"
+"$ASSAY" validate "$src/acme/node.git/action.yml" >"$work/out" 2>"$work/err" || die "a good action.yml is not valid"
+! "$ASSAY" validate "$src/acme/bad.git/wrong/action.yml" >"$work/out" 2>"$work/err" || die "a bad action.yml is valid"
+has "assay validate reads action.yml" "wrong/action.yml:4:7: Required property is missing: shell"
+
 config "actions: {sources: []}"
 refused acme/node@v1 ".github/workflows/w.yml:7: step 'Run acme/node@v1': actions of other repositories are not allowed here: actions.sources in assay.yml is empty"
 ln -s /etc "$work/repo/linked"; mkdir -p "$work/repo/farm"; ln -s /etc/passwd "$work/repo/farm/action.yml"
@@ -306,6 +321,37 @@ wait_status "$id" cancelled
 "$ASSAY" runs log "$id" >"$work/out"; : >"$work/err"
 order "a repo that the agent serves is known, and a cancelled job's posts run" "(SHA:$second)" "pre by push" "moved main by push" \
 	"waiting to be cancelled" "post by push, from pre, from main"
+
+# a stranger's run is not told of other repos
+sha=$(git -C "$clone" rev-parse HEAD)
+git -C "$bare" update-ref refs/pull/1/head "$sha"
+cat >"$clone/.github/workflows/w.yml" <<'YAML'
+on: pull_request
+jobs:
+  a:
+    runs-on: x
+    steps: [{uses: acme/node@v1}]
+YAML
+commit second; git -C "$clone" push -q origin main
+sha=$(git -C "$clone" rev-parse HEAD)
+git -C "$bare" update-ref refs/pull/1/head "$sha"
+pull_request() { # WHOSE
+	jq -cn --arg s "$sha" --arg r "$repo" --arg h "$1" '{action:"opened",number:1,repository:{full_name:$r,name:"app",default_branch:"main"},
+		sender:{login:"eve"},pull_request:{number:1,title:"x",head:{sha:$s,ref:"x",repo:{id:($h | length),full_name:$h}},base:{sha:$s,ref:"main",repo:{id:($r | length),full_name:$r}}}}'
+}
+for whose in eve/copy-of-app acme/app; do
+	delivery=$(cat /proc/sys/kernel/random/uuid)
+	[ "$(post_github "$delivery" pull_request "$(pull_request $whose)")" = 202 ] || die "the pull request was not taken"
+	id=$(run_of "$delivery")
+	if [ $whose != acme/app ]; then
+		wait_status "$id" failure
+		run_json "$id" >"$work/out"
+		has "a fork's run has no actions of other repos that the agent serves" "actions of other repositories are not allowed here"
+	else
+		wait_status "$id" success
+		check "a pull request of the repo itself has"
+	fi
+done
 agent_stop
 
 # --- the same as an ordinary user, who may not be able to read where this lies

@@ -54,7 +54,7 @@ static void mistakes_have_their_place(void)
 {
 	static const struct {
 		const char *text, *part;
-	} bad[] = {{"", "action.yml: the file is empty"},
+	} bad[] = {{"", "action.yml:1:1: The file is empty"},
 	        {"- 1", "action.yml:1:1: Unexpected sequence"},
 	        {"name: x", "action.yml:1:1: Required property is missing: runs"},
 	        {"runs: {}", "action.yml:1:7: Required property is missing: using"},
