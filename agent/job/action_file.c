@@ -8,7 +8,7 @@
 #include "agent/base/error.h"
 #include "agent/base/json.h"
 #include "agent/base/yaml.h"
-#include "agent/job/action_source.h"
+#include "agent/job/action_name.h"
 #include "agent/job/check.h"
 #include "agent/model/expr.h"
 

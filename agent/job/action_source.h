@@ -9,19 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/job/action_name.h"
 #include "agent/job/task.h"
 #include "agent/job/tree.h"
-
-/** `owner/repo[/folder]@ref`, taken apart. */
-typedef struct ActionName {
-	char *repo;   /* "owner/repo" */
-	char *folder; /* below it, "" for its root */
-	char *ref;
-} ActionName;
-
-/** USER for what is not of that form, or has a part that could lead elsewhere (`..`, an empty one). */
-bool action_name_parse(const char *uses, ActionName *out, GError **error);
-void action_name_clear(ActionName *name);
 
 /** A repository at one commit. */
 typedef struct ActionSource ActionSource;
