@@ -61,14 +61,14 @@ static ssize_t receive(int socket_fd, char *text, int *out_fd)
 	return got;
 }
 
-static void answer(int socket_fd, const json_t *reply, int fd)
+/* One message with one descriptor, or none for -1. */
+static bool send_text(int socket_fd, const char *text, int fd)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	g_autofree char *text = json_text(reply);
-	struct iovec part = {text, strlen(text)};
+	struct iovec part = {(char *)(uintptr_t)text, strlen(text)};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	if (fd >= 0) {
 		message.msg_control = control.bytes;
@@ -79,8 +79,11 @@ static void answer(int socket_fd, const json_t *reply, int fd)
 		head->cmsg_len = CMSG_LEN(sizeof fd);
 		memcpy(CMSG_DATA(head), &fd, sizeof fd);
 	}
-	while (sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		continue;
+	ssize_t sent;
+	do
+		sent = sendmsg(socket_fd, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent >= 0;
 }
 
 /* Field 22 of /proc/PID/stat: with the pid it names a process for ever. */
@@ -99,15 +102,35 @@ static int64_t start_of(pid_t pid)
 	return at ? g_ascii_strtoll(at + 1, NULL, 10) : 0;
 }
 
-/* The child's life. It begins when the parent has closed its end of `gate`. */
-static G_NORETURN void live(int socket_fd, int gate, const char *folder, int secrets_fd)
+/*
+ * The next worker, born before there is a task for it: its birth is no part of what a job waits for. It waits for one
+ * message, the folder with the descriptor of the secrets, and ends when the zygote does.
+ */
+typedef struct Spare {
+	pid_t pid;
+	int pidfd;
+	int fd; /* our end; -1: there is none */
+	int64_t start;
+} Spare;
+
+static void spare_clear(Spare *spare)
 {
-	char byte;
-	while (read(gate, &byte, 1) < 0 && errno == EINTR)
-		continue;
-	close(gate);
-	close(socket_fd);
+	autofd_close(&spare->fd);
+	autofd_close(&spare->pidfd);
+	*spare = (Spare){.pidfd = -1, .fd = -1};
+}
+
+/* The child's life. */
+static G_NORETURN void live(int fd)
+{
+	char folder[MESSAGE_BYTES_MAX];
+	int secrets_fd = -1;
 	setsid();
+	ssize_t len = receive(fd, folder, &secrets_fd);
+	if (len <= 0 || len == (ssize_t)sizeof folder)
+		_exit(0); /* the zygote is gone, or wants another in our place */
+	folder[len] = '\0';
+	close(fd);
 	int status = task_main(folder, secrets_fd);
 #ifdef __SANITIZE_ADDRESS__
 	__lsan_do_leak_check(); /* what exit() would do */
@@ -115,54 +138,79 @@ static G_NORETURN void live(int socket_fd, int gate, const char *folder, int sec
 	_exit(status);
 }
 
-static void serve(int socket_fd, const char *text, size_t len, int secrets_fd)
+static bool spare_make(Spare *spare, int socket_fd, GError **error)
+{
+	int pair[2];
+	if (spare->fd >= 0)
+		return true;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail_errno(error, errno, "cannot make a socket pair");
+	autofd int ours = pair[0];
+	autofd int theirs = pair[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return fail_errno(error, errno, "cannot start a worker");
+	if (pid == 0) {
+		close(fd_steal(&ours));
+		close(socket_fd);
+		live(fd_steal(&theirs));
+	}
+	/* The child waits for us, so its pid is still its own. */
+	autofd int pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
+	if (pidfd < 0) {
+		int why = errno;
+		kill(pid, SIGKILL);
+		return fail_errno(error, why, "cannot follow a worker");
+	}
+	*spare = (Spare){.pid = pid, .pidfd = fd_steal(&pidfd), .fd = fd_steal(&ours), .start = start_of(pid)};
+	return true;
+}
+
+static void serve(Spare *spare, int socket_fd, const char *text, size_t len, int secrets_fd)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(json_t) request = json_parse(text, len, "a request to the zygote", &error);
 	g_autoptr(json_t) reply = json_object();
 	const char *folder = json_get_string(request, "folder", NULL);
 	json_set_int(reply, "task", json_get_int(request, "task", 0));
-	int gate[2] = {-1, -1};
-	pid_t pid = -1;
-	autofd int pidfd = -1;
 	if (!request) {
 		/* error says it */
-	} else if (!folder) {
+	} else if (!folder || !folder[0]) {
 		fail(&error, ASSAY_ERROR_USER, "a request to the zygote names no folder");
-	} else if (pipe2(gate, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-		fail_errno(&error, errno, "cannot start a worker");
-	} else if (pid == 0) {
-		close(gate[1]);
-		live(socket_fd, gate[0], folder, secrets_fd);
-	} else {
-		/* The child waits at the gate, so its pid is still its own. */
-		pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
-		if (pidfd < 0) {
-			fail_errno(&error, errno, "cannot follow a worker");
-			kill(pid, SIGKILL);
+	} else if (spare_make(spare, socket_fd, &error)) {
+		json_set_int(reply, "pid", spare->pid);
+		json_set_int(reply, "start", spare->start);
+		if (!send_text(spare->fd, folder, secrets_fd)) {
+			fail_errno(&error, errno, "cannot give a worker its task");
+			kill(spare->pid, SIGKILL);
 		}
-		json_set_int(reply, "pid", pid);
-		json_set_int(reply, "start", start_of(pid));
 	}
 	if (error)
 		json_set_string(reply, "error", error->message);
-	answer(socket_fd, reply, pidfd);
-	autofd_close(&gate[0]);
-	autofd_close(&gate[1]);
+	g_autofree char *said = json_text(reply);
+	send_text(socket_fd, said, error ? -1 : spare->pidfd);
+	if (request && folder && folder[0])
+		spare_clear(spare);
 }
 
-/* Lets executors make ready, and renew, what jobs have in common; returns when there is a request, or the agent is gone. */
-static void wait_for_request(int socket_fd, struct pollfd *polls, size_t count)
+/*
+ * Lets executors make ready, and renew, what jobs have in common; returns when there is a request, or the agent is gone. A
+ * spare worker is made when nothing else is to be done, and anew when what it was born with was renewed.
+ */
+static void wait_for_request(Spare *spare, int socket_fd, struct pollfd *polls, size_t count)
 {
 	for (;;) {
 		polls[0] = (struct pollfd){.fd = socket_fd, .events = POLLIN};
-		if (poll(polls, count, -1) < 0 && errno != EINTR)
+		int ready = poll(polls, count, spare->fd < 0 ? 0 : -1);
+		if (ready == 0 && !spare_make(spare, socket_fd, NULL)) /* the request will say why; now we wait for it */
+			ready = poll(polls, count, -1);
+		if ((ready < 0 && errno != EINTR) || (ready > 0 && polls[0].revents))
 			return;
-		if (polls[0].revents)
-			return;
-		for (size_t i = 1; i < count; i++)
-			if (polls[i].revents)
+		for (size_t i = 1; ready > 0 && i < count; i++)
+			if (polls[i].revents) {
 				polls[i].fd = executors[i - 1]->prepare();
+				spare_clear(spare);
+			}
 	}
 }
 
@@ -193,9 +241,10 @@ int zygote_main(int socket_fd)
 	struct pollfd polls[EXECUTORS_MAX + 1];
 	size_t polls_len = prepare_executors(polls);
 	char text[MESSAGE_BYTES_MAX];
+	Spare spare = {.pidfd = -1, .fd = -1};
 	for (;;) {
 		autofd int secrets_fd = -1;
-		wait_for_request(socket_fd, polls, polls_len);
+		wait_for_request(&spare, socket_fd, polls, polls_len);
 		ssize_t got = receive(socket_fd, text, &secrets_fd);
 		/* The agent is gone; one that was killed may have left answers of ours unread. */
 		if (got == 0 || (got < 0 && errno == ECONNRESET))
@@ -204,6 +253,6 @@ int zygote_main(int socket_fd)
 			log_error("the zygote cannot receive", KV("why", g_strerror(errno)));
 			return 1;
 		}
-		serve(socket_fd, text, (size_t)got, secrets_fd);
+		serve(&spare, socket_fd, text, (size_t)got, secrets_fd);
 	}
 }
