@@ -106,6 +106,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	daemon->subscribers = g_array_new(FALSE, FALSE, sizeof(Subscriber));
 	daemon->ended = g_ptr_array_new_with_free_func(g_free);
 	daemon->schedule_fd = -1;
+	daemon->contexts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	daemon->jobs_max = config->jobs > 0 ? config->jobs : (int)g_get_num_processors();
 	daemon->store = store_open(path, key, error);
 	explicit_bzero(key, sizeof key);
@@ -137,6 +138,7 @@ void daemon_free(Daemon *daemon)
 	schedule_stop(daemon);
 	g_hash_table_unref(daemon->active);
 	g_ptr_array_unref(daemon->ended);
+	g_hash_table_unref(daemon->contexts);
 	zygote_free(daemon->zygote);
 	store_close(daemon->store);
 	g_hash_table_unref(daemon->touched);

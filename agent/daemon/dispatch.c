@@ -268,14 +268,11 @@ static char *add_raw(char *plain, const char *key, const char *value)
 	return text;
 }
 
-/*
- * job.json, the caller's. The run's github context goes from the store into it as text: with its event's payload it is the
- * largest part of it, and nothing here has to look inside.
- */
+/* job.json, the caller's. The run's github context goes into it as text: nothing here has to look inside. */
 static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, int64_t *out_timeout_us, GError **error)
 {
 	g_autoptr(json_t) object = json_object();
-	g_autofree char *github = NULL;
+	const char *github = NULL;
 	json_set_int(object, "version", 1);
 	json_set_int(object, "task", task->id);
 	json_set_int(object, "fence", task->fence);
@@ -302,9 +299,11 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 		if (!contexts)
 			return NULL;
 		json_set(object, "contexts", contexts);
-		github = runs_github(daemon->store, task->run, error);
+		github = payload_context(daemon, task->run, error);
 		if (!github)
 			return NULL;
+		g_autofree char *event_file = payload_path(daemon, task->run);
+		json_set_string(object, "event_file", event_file);
 		json_t *run = json_object();
 		json_set_int(run, "id", task->run);
 		copy_key(run, json_object_get(internal, "run"), "number");

@@ -46,6 +46,7 @@ struct Daemon {
 	GArray *subscribers;
 	unsigned last_subscriber;
 	GHashTable *touched;  /* runs changed in this transaction: told to subscribers after the commit */
+	GHashTable *contexts; /* int64_t run → char *: payload.c */
 	json_t *local;        /* for `assay run`: {"folder","network","executor"}; NULL in a server */
 };
 
@@ -68,6 +69,12 @@ void folders_release(Daemon *daemon, const char *folder);
 void folders_sweep(Daemon *daemon);
 /** Releases what waits, and removes what is kept aside: at start and at the end. */
 void folders_forget(Daemon *daemon);
+
+/* payload.c: the github contexts of runs. */
+/** The text of a run's github context without `event`, which lies in the file payload_path(); borrowed until the next call. */
+const char *payload_context(Daemon *daemon, int64_t run, GError **error);
+/** The caller's. */
+char *payload_path(const Daemon *daemon, int64_t run);
 
 /* dispatch.c: queue × slots → workers. */
 void dispatch_run(Daemon *daemon);

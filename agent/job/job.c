@@ -189,13 +189,22 @@ static bool open_place(Job *job, GError **error)
 
 bool job_write_event(Job *job, GError **error)
 {
-	const json_t *github = json_object_get(job->contexts, "github");
-	const json_t *event = json_object_get(github, "event");
-	char *raw = json_dumps(event, JSON_INDENT(2) | JSON_ENCODE_ANY);
-	g_autofree char *text = g_strdup(raw ? raw : "{}");
-	free(raw);
+	const char *path = json_get_string(job->spec, "event_file", NULL);
+	const json_t *event = json_object_get(json_object_get(job->contexts, "github"), "event");
+	g_autoptr(GBytes) bytes = path ? fd_read_file(path, TASK_SPEC_BYTES_MAX, error) : NULL;
+	if (path && !bytes)
+		return false;
+	gsize len = 0;
+	const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL;
+	char *raw = bytes ? NULL : json_dumps(event, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	if (!bytes) {
+		text = raw ? raw : "{}";
+		len = strlen(text);
+	}
 	autofd int folder = tree_make_folder(job->runner_fd, job->place->image ? "." : "_github_workflow", job->owner, error);
-	return folder >= 0 && tree_write_file(folder, "event.json", text, strlen(text), 0644, job->owner, error);
+	bool done = folder >= 0 && tree_write_file(folder, "event.json", text, len, 0644, job->owner, error);
+	free(raw);
+	return done;
 }
 
 /* `assay run`: the job starts in a copy of the working tree. */

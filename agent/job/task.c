@@ -144,25 +144,70 @@ static int open_signals(void)
 	return signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/*
- * The github context comes in two parts: as it was planned, at the top of job.json, and what the agent adds to it for this
- * task, in the contexts. Here they become one; and `inputs` are the dispatch's, unless something said otherwise.
- */
-static void join_contexts(json_t *spec)
+/* Does an expression of it perhaps look at the event: is there a text that names it, or github as a whole? */
+static bool names_event(const json_t *value)
 {
-	json_t *contexts = json_object_get(spec, "contexts");
-	json_t *github = json_object_get(spec, "github");
+	const char *key;
+	json_t *inner;
+	size_t i;
+	if (json_is_object(value)) {
+		json_object_foreach((json_t *)(uintptr_t)value, key, inner)
+			if (strcmp(key, "uses") == 0 || names_event(inner)) /* what an action asks for is not known yet */
+				return true;
+	} else if (json_is_array(value)) {
+		json_array_foreach(value, i, inner)
+			if (names_event(inner))
+				return true;
+	} else if (json_is_string(value)) {
+		const char *text = json_string_value(value);
+		if (strcasestr(text, "event"))
+			return true;
+		for (const char *at = text; (at = strcasestr(at, "github")); at += 6)
+			if (at[6] != '.' || !(g_ascii_isalpha(at[7]) || at[7] == '_'))
+				return true;
+	}
+	return false;
+}
+
+/* The event's payload has a file of its own; only who looks at it pays for reading it. */
+static bool load_event(const Task *task, json_t *github, GError **error)
+{
+	const char *path = json_get_string(task->spec, "event_file", NULL);
+	const char *const asking[] = {"definition", "resolved", "job", "secrets", "call"};
+	bool wanted = strcmp(json_get_string(task->spec, "kind", ""), "job") != 0 ||
+	              strcmp(json_get_string(github, "event_name", ""), "workflow_dispatch") == 0;
+	for (size_t i = 0; !wanted && i < G_N_ELEMENTS(asking); i++)
+		wanted = names_event(json_object_get(task->spec, asking[i]));
+	if (!path || !wanted || json_object_get(github, "event"))
+		return true;
+	json_t *event = json_parse_file(path, TASK_SPEC_BYTES_MAX, error);
+	if (event)
+		json_set(github, "event", event);
+	return event != NULL;
+}
+
+/*
+ * The github context comes in three parts: as it was planned, at the top of job.json; its event; and what the agent adds to
+ * it for this task, in the contexts. Here they become one; and `inputs` are the dispatch's, unless something said otherwise.
+ */
+static bool join_contexts(const Task *task, GError **error)
+{
+	json_t *contexts = json_object_get(task->spec, "contexts");
+	json_t *github = json_object_get(task->spec, "github");
 	if (!json_is_object(contexts) || !json_is_object(github))
-		return;
+		return true;
+	if (!load_event(task, github, error))
+		return false;
 	json_object_update(github, json_object_get(contexts, "github"));
 	json_set(contexts, "github", json_incref(github));
-	json_object_del(spec, "github");
+	json_object_del(task->spec, "github");
 	if (json_object_get(contexts, "inputs"))
-		return;
+		return true;
 	json_t *inputs = json_object_get(github, "inputs"); /* typed; those of the event are texts */
 	if (!inputs)
 		inputs = json_object_get(json_object_get(github, "event"), "inputs");
 	json_set(contexts, "inputs", json_is_object(inputs) ? json_incref(inputs) : json_object());
+	return true;
 }
 
 static bool task_open(Task *task, const char *folder, int secrets_fd, GError **error)
@@ -189,8 +234,7 @@ static bool task_open(Task *task, const char *folder, int secrets_fd, GError **e
 		return fail(error, ASSAY_ERROR_USER, "job.json: version %" G_GINT64_FORMAT
 		        ", and this worker reads version 1; let agent and worker be of one release",
 		        json_get_int(task->spec, "version", 0));
-	join_contexts(task->spec);
-	return true;
+	return join_contexts(task, error);
 }
 
 static void task_close(Task *task)

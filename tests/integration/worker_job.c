@@ -176,6 +176,35 @@ static void outputs_pass_between_steps_and_out(Fixture *fixture, gconstpointer d
 	g_assert_null(json_object_get(out, "leak"));
 }
 
+/* However a text names it: the payload has a file of its own and is read only then. */
+static void the_event_is_there_for_who_looks(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_autofree char *path = g_build_filename(fixture->root, "event.json", NULL);
+	g_assert_true(g_file_set_contents(path, "{\"action\": \"opened-here\"}", -1, NULL));
+	json_set_string(fixture->spec, "event_file", path);
+	g_autoptr(json_t) own = json_incref(json_object_get(json_object_get(fixture->spec, "contexts"), "github"));
+	json_object_del(own, "event");
+	json_set(fixture->spec, "github", json_incref(own));
+	json_set(json_object_get(fixture->spec, "contexts"), "github", json_object());
+	static const char *const asking[] = {"${{ github.event.action }}", "${{ GitHub.Event.action }}",
+	        "${{ github[format(\\u0027ev{0}\\u0027, \\u0027ent\\u0027)].action }}", "${{ github.*.action }}",
+	        "${{ toJSON(github) }}", "$(cat $GITHUB_EVENT_PATH)"};
+	for (size_t i = 0; i < G_N_ELEMENTS(asking); i++) {
+		g_autofree char *steps = g_strdup_printf("[{'run':'cat <<E\\n%s\\nE'}]", asking[i]);
+		g_autoptr(json_t) events = run(fixture, steps);
+		assert_end(events, "success", NULL);
+		g_autofree char *log = read_log(fixture);
+		const char *ran = strstr(log, "##[endgroup]"); /* the command itself stands above it */
+		if (!strstr(ran ? ran : "", "opened-here") && !strstr(asking[i], "*"))
+			g_error("%s does not see the event: %s", asking[i], log);
+		g_assert_true(fd_remove_tree(fixture->folder, NULL));
+		g_assert_true(fd_make_folder(fixture->folder, 0755, NULL));
+		unlink(fixture->log);
+		autofd_close(&fixture->pidfd);
+	}
+}
+
 static void failure_stops_all_but_who_asked(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -385,6 +414,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name) g_test_add("/worker/" #name, Fixture, NULL, set_up, name, tear_down)
 	ADD(outputs_pass_between_steps_and_out);
+	ADD(the_event_is_there_for_who_looks);
 	ADD(failure_stops_all_but_who_asked);
 	ADD(signal_is_told_from_exit);
 	ADD(secrets_are_nowhere);
