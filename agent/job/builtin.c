@@ -47,16 +47,16 @@ static const ActionInput checkout_inputs[] = {
         {"submodules", "false", false},
         {"lfs", "false", false},
         {"sparse-checkout", NULL, false},
-        {"filter", NULL, true},
-        {"token", NULL, true},
-        {"ssh-key", NULL, true},
-        {"ssh-known-hosts", NULL, true},
-        {"ssh-strict", NULL, true},
-        {"ssh-user", NULL, true},
-        {"persist-credentials", NULL, true},
+        {"sparse-checkout-cone-mode", "true", false},
+        {"filter", NULL, true}, /* the mirror has everything: there is nothing to spare */
+        {"token", NULL, false},
+        {"ssh-key", NULL, false},
+        {"ssh-known-hosts", NULL, false},
+        {"ssh-strict", "true", false},
+        {"ssh-user", NULL, false},
+        {"persist-credentials", "true", false},
         {"show-progress", NULL, true},
-        {"sparse-checkout-cone-mode", NULL, true},
-        {"set-safe-directory", NULL, true},
+        {"set-safe-directory", NULL, true}, /* the folder is the job's user's own */
         {"github-server-url", NULL, true},
         {"allow-unsafe-pr-checkout", NULL, true},
         {NULL, NULL, false},
@@ -65,26 +65,33 @@ static const ActionInput checkout_inputs[] = {
 static bool run_checkout(Job *job, const json_t *with, GError **error)
 {
 	const char *repository = given(with, "repository");
-	if (repository && g_ascii_strcasecmp(repository, task_repo_name(job->task)) != 0)
-		return fail(error, ASSAY_ERROR_USER,
-		        "actions/checkout: only %s itself can be checked out, not %s; clone it in a 'run' step",
-		        task_repo_name(job->task), repository);
-	static const char *const refused[] = {"submodules", "lfs", "sparse-checkout"};
-	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
-		const char *value = json_get_string(with, refused[i], "false");
-		if (value[0] && g_ascii_strcasecmp(value, "false") != 0)
-			return fail(error, ASSAY_ERROR_USER,
-			        "actions/checkout: '%s' cannot be done here; do it with git in a 'run' step", refused[i]);
-	}
+	if (repository && g_ascii_strcasecmp(repository, task_repo_name(job->task)) == 0)
+		repository = NULL;
+	if (repository && !strchr(repository, '/'))
+		return fail(error, ASSAY_ERROR_USER, "actions/checkout: repository '%s' is no OWNER/NAME", repository);
 	gint64 depth = 0;
 	if (!g_ascii_string_to_signed(json_get_string(with, "fetch-depth", "1"), 10, 0, G_MAXINT32, &depth, NULL))
 		return fail(error, ASSAY_ERROR_USER, "actions/checkout: 'fetch-depth' is not a number from 0");
+	const char *modules = json_get_string(with, "submodules", "false");
+	bool recursive = g_ascii_strcasecmp(modules, "recursive") == 0;
 	g_autofree char *path = given(with, "path") ? below_workspace(job, given(with, "path")) : NULL;
-	const CheckoutSpec spec = {.ref = given(with, "ref"),
+	const char *token = given(with, "token");
+	const CheckoutSpec spec = {.repository = repository,
+	        .ref = given(with, "ref"),
 	        .path = path && path[0] ? path : NULL,
 	        .depth = (int)depth,
 	        .clean = is_true(with, "clean"),
-	        .tags = is_true(with, "fetch-tags")};
+	        .tags = is_true(with, "fetch-tags"),
+	        .submodules = recursive ? G_MAXINT : is_true(with, "submodules"),
+	        .lfs = is_true(with, "lfs"),
+	        .sparse = given(with, "sparse-checkout"),
+	        .cone = is_true(with, "sparse-checkout-cone-mode"),
+	        .persist = is_true(with, "persist-credentials"),
+	        .with = {.token = token ? token : json_get_string(json_object_get(job->contexts, "github"), "token", NULL),
+	                .ssh_key = given(with, "ssh-key"),
+	                .ssh_user = given(with, "ssh-user"),
+	                .known_hosts = given(with, "ssh-known-hosts"),
+	                .any_host = !is_true(with, "ssh-strict")}};
 	return checkout_run(job, &spec, error);
 }
 

@@ -4,7 +4,8 @@
  * one rename; files are written by tree.c's rules, so that no link that an earlier step left leads a root worker
  * astray. Objects come as one pack: the mirror is outside of what steps see, so the clone cannot borrow from it.
  *
- * .gitattributes' conversions are applied as git would; submodules and LFS contents are not fetched.
+ * .gitattributes' conversions are applied as git would. Submodules are checked out in the same way, each from a mirror of
+ * its own, with their .git folders in the superproject's; what .gitmodules says is not believed (submodules.c).
  */
 #include "agent/job/checkout.h"
 
@@ -12,17 +13,26 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/job/git.h"
 #include "agent/job/mirror.h"
+#include "agent/job/sparse.h"
+#include "agent/job/submodules.h"
 
 #define DEPTH_MAX 256
 #define STAGE "checkout"
+#define SUBMODULE_LEVELS_MAX 20
+#define MODULES_BYTES_MAX (1024 * 1024)
+#define LFS_POINTER_BYTES_MAX 1024
+#define LFS_BUFFER_BYTES (256 * 1024)
+#define LFS_AGE_S 10
 
 typedef struct Checkout {
 	Job *job;
@@ -33,6 +43,14 @@ typedef struct Checkout {
 	char *ref;             /* full name of what was asked for, or NULL for a commit */
 	bool attributes;       /* there are .gitattributes somewhere */
 	int64_t files;
+	const CheckoutSpec *spec;
+	const char *url;       /* of the remote */
+	const char *git_folder;
+	const Sparse *sparse;  /* NULL: everything is written */
+	int level;             /* of submodules */
+	char *inside;          /* of one: its path from the outermost workspace, and its .git's from there */
+	char *git_inside;
+	GPtrArray *modules;    /* Submodule *: of .gitmodules */
 } Checkout;
 
 /* Puts one commit after the other into the pack, as many generations as asked for; notes where history is cut. */
@@ -147,10 +165,9 @@ static bool make_objects(Checkout *checkout, const char *git_folder, const Check
 /* origin, its branch, and HEAD: on a branch for a branch, on the commit otherwise. */
 static bool make_refs(Checkout *checkout, GError **error)
 {
-	const char *url = json_get_string(task_repo(checkout->job->task), "url", "");
 	g_autoptr(git_remote) origin = NULL;
 	g_autoptr(git_reference) ref = NULL;
-	int code = git_remote_create(&origin, checkout->repo, "origin", url);
+	int code = git_remote_create(&origin, checkout->repo, "origin", checkout->url);
 	const char *full = checkout->ref;
 	if (code == 0 && full && g_str_has_prefix(full, "refs/heads/")) {
 		const char *branch = full + strlen("refs/heads/");
@@ -180,7 +197,8 @@ static bool make_refs(Checkout *checkout, GError **error)
 static void add_to_index(Checkout *checkout, const char *path, const git_tree_entry *entry, int folder_fd)
 {
 	struct stat info = {0};
-	fstatat(folder_fd, git_tree_entry_name(entry), &info, AT_SYMLINK_NOFOLLOW);
+	if (folder_fd >= 0)
+		fstatat(folder_fd, git_tree_entry_name(entry), &info, AT_SYMLINK_NOFOLLOW);
 	git_index_entry row = {.ctime = {(int32_t)info.st_ctim.tv_sec, (uint32_t)info.st_ctim.tv_nsec},
 	        .mtime = {(int32_t)info.st_mtim.tv_sec, (uint32_t)info.st_mtim.tv_nsec},
 	        .dev = (uint32_t)info.st_dev,
@@ -191,7 +209,79 @@ static void add_to_index(Checkout *checkout, const char *path, const git_tree_en
 	        .file_size = (uint32_t)info.st_size,
 	        .id = *git_tree_entry_id(entry),
 	        .path = path};
+	if (folder_fd < 0) /* a sparse checkout leaves it out */
+		row.flags_extended = GIT_INDEX_ENTRY_SKIP_WORKTREE;
 	git_index_add(checkout->index, &row);
+}
+
+/* "version https://git-lfs.github.com/spec/v1\noid sha256:HEX\nsize N\n" */
+static bool read_pointer(const git_blob *blob, char out_oid[HASH_HEX_BYTES], int64_t *out_size)
+{
+	if (git_blob_rawsize(blob) > LFS_POINTER_BYTES_MAX)
+		return false;
+	g_autofree char *text = g_strndup(git_blob_rawcontent(blob), (gsize)git_blob_rawsize(blob));
+	static const char version[] = "version https://git-lfs.github.com/spec/v1\n";
+	const char *oid = strstr(text, "\noid sha256:");
+	const char *size = strstr(text, "\nsize ");
+	if (!g_str_has_prefix(text, version) || !oid || !size)
+		return false;
+	g_strlcpy(out_oid, oid + strlen("\noid sha256:"), HASH_HEX_BYTES);
+	*out_size = g_ascii_strtoll(size + strlen("\nsize "), NULL, 10);
+	return strspn(out_oid, "0123456789abcdef") == HASH_HEX_BYTES - 1 && *out_size >= 0;
+}
+
+/* Only what .gitattributes gives to LFS is a pointer; the same text elsewhere is a text. */
+static bool is_for_lfs(Checkout *checkout, const char *path)
+{
+	git_attr_options options = {.version = GIT_ATTR_OPTIONS_VERSION, .flags = GIT_ATTR_CHECK_INCLUDE_COMMIT,
+	        .attr_commit_id = checkout->commit};
+	const char *filter = NULL;
+	return checkout->attributes && git_attr_get_ext(&filter, checkout->repo, &options, path, "filter") == 0 &&
+	       git_attr_value(filter) == GIT_ATTR_VALUE_STRING && strcmp(filter, "lfs") == 0;
+}
+
+/* An object of LFS: of a local remote from where git-lfs keeps it there. Its digest is its name, and is checked. */
+static bool write_lfs(Checkout *checkout, const char *oid, int64_t size, const char *path, int fd, GError **error)
+{
+	g_autofree char *local = mirror_local_path(checkout->url);
+	if (!local)
+		return fail(error, ASSAY_ERROR_REMOTE, "%s: an object of Git LFS on %s; only those of local remotes can be had "
+		            "here, do it with 'git lfs pull' in a 'run' step", path, checkout->url);
+	static const char *const folders[] = {"lfs/objects", ".git/lfs/objects"};
+	autofd int from = -1;
+	for (size_t i = 0; from < 0 && i < G_N_ELEMENTS(folders); i++) {
+		g_autofree char *object = g_strdup_printf("%s/%s/%.2s/%.2s/%s", local, folders[i], oid, oid + 2, oid);
+		from = open(object, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	}
+	struct stat info;
+	if (from < 0 || fstat(from, &info) < 0 || !S_ISREG(info.st_mode) || info.st_size != size)
+		return fail(error, ASSAY_ERROR_ABSENT, "%s: the remote %s has no Git LFS object %s of %" G_GINT64_FORMAT " bytes", path,
+		            checkout->url, oid, size);
+	g_autofree char *keep_folder = g_strdup_printf("%s/lfs/objects/%.2s/%.2s", checkout->git_folder, oid, oid + 2);
+	g_autofree char *keep = g_build_filename(keep_folder, oid, NULL);
+	if (!fd_make_folder(keep_folder, 0755, error))
+		return false;
+	autofd int kept = open(keep, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (kept < 0)
+		return fail_errno(error, errno, "cannot keep an object of Git LFS");
+	g_autoptr(Hash) hash = hash_new();
+	g_autofree char *buffer = g_malloc(LFS_BUFFER_BYTES);
+	for (ssize_t got; (got = read(from, buffer, LFS_BUFFER_BYTES)) != 0;) {
+		if (got < 0)
+			return fail_errno(error, errno, "cannot read an object of Git LFS");
+		hash_update(hash, buffer, (size_t)got);
+		if (!fd_write_all(fd, buffer, (size_t)got, path, error) || !fd_write_all(kept, buffer, (size_t)got, path, error))
+			return false;
+	}
+	uint8_t digest[HASH_BYTES];
+	char hex[HASH_HEX_BYTES];
+	hash_final(hash, digest);
+	hex_write(digest, sizeof digest, hex);
+	/* Older than the index, or git would read it again and find that it is no pointer. */
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - LFS_AGE_S}};
+	futimens(fd, times);
+	return strcmp(hex, oid) == 0 ||
+	       fail(error, ASSAY_ERROR_REMOTE, "%s: the bytes of Git LFS object %s have another digest", path, oid);
 }
 
 /* The blob's bytes into the file, through the filters that .gitattributes ask for. */
@@ -237,8 +327,16 @@ static bool write_file(Checkout *checkout, const git_tree_entry *entry, int fold
 	}
 	autofd int fd = tree_create_file(folder_fd, name, mode == GIT_FILEMODE_BLOB_EXECUTABLE ? 0755 : 0644, owner,
 	        error);
+	char oid[HASH_HEX_BYTES];
+	int64_t size = 0;
+	if (fd >= 0 && checkout->spec->lfs && read_pointer(blob, oid, &size) && is_for_lfs(checkout, path))
+		return write_lfs(checkout, oid, size, path, fd, error);
 	return fd >= 0 && write_blob(checkout, blob, path, fd, error);
 }
+
+static bool write_submodule(Checkout *checkout, const char *path, const git_oid *id, int folder_fd, GError **error);
+static bool write_subtree(Checkout *checkout, const git_tree_entry *entry, int folder_fd, const char *below, int depth,
+        GError **error);
 
 static bool write_tree(Checkout *checkout, const git_tree *tree, int folder_fd, const char *prefix, int depth,
         GError **error)
@@ -254,6 +352,16 @@ static bool write_tree(Checkout *checkout, const git_tree *tree, int folder_fd, 
 		if (!git_name_is_safe(name))
 			return fail(error, ASSAY_ERROR_USER, "%s: the commit has a name that git does not allow", path);
 		git_object_t type = git_tree_entry_type(entry);
+		if (type != GIT_OBJECT_TREE && checkout->sparse && !sparse_wants(checkout->sparse, path)) {
+			add_to_index(checkout, path, entry, -1);
+			continue;
+		}
+		if (type == GIT_OBJECT_TREE && checkout->sparse) { /* its folder appears with the first file in it */
+			g_autofree char *below = g_strconcat(path, "/", NULL);
+			if (!write_subtree(checkout, entry, folder_fd, below, depth, error))
+				return false;
+			continue;
+		}
 		if (type == GIT_OBJECT_BLOB) {
 			if (!write_file(checkout, entry, folder_fd, path, error))
 				return false;
@@ -263,7 +371,10 @@ static bool write_tree(Checkout *checkout, const git_tree *tree, int folder_fd, 
 		autofd int inner_fd = tree_make_folder(folder_fd, name, checkout->job->owner, error);
 		if (inner_fd < 0)
 			return false;
-		if (type == GIT_OBJECT_COMMIT) { /* a submodule: its folder, empty */
+		if (type == GIT_OBJECT_COMMIT) { /* a submodule: its folder, empty unless it is wanted */
+			if (checkout->spec->submodules > checkout->level &&
+			        !write_submodule(checkout, path, git_tree_entry_id(entry), inner_fd, error))
+				return false;
 			add_to_index(checkout, path, entry, folder_fd);
 			continue;
 		}
@@ -278,6 +389,40 @@ static bool write_tree(Checkout *checkout, const git_tree *tree, int folder_fd, 
 	return true;
 }
 
+/* Does a sparse checkout want a file of this tree, at any depth? */
+static bool has_wanted(Checkout *checkout, const git_tree *tree, const char *prefix, int depth)
+{
+	for (size_t i = 0; depth <= DEPTH_MAX && i < git_tree_entrycount(tree); i++) {
+		const git_tree_entry *entry = git_tree_entry_byindex(tree, i);
+		g_autofree char *path = g_strconcat(prefix, git_tree_entry_name(entry), NULL);
+		if (git_tree_entry_type(entry) != GIT_OBJECT_TREE) {
+			if (sparse_wants(checkout->sparse, path))
+				return true;
+			continue;
+		}
+		g_autofree char *below = g_strconcat(path, "/", NULL);
+		g_autoptr(git_tree) inner = NULL;
+		if (git_tree_lookup(&inner, checkout->mirror, git_tree_entry_id(entry)) == 0 &&
+		        has_wanted(checkout, inner, below, depth + 1))
+			return true;
+	}
+	return false;
+}
+
+/* A folder of a sparse checkout: made only when a file in it is wanted; the index knows all of them. */
+static bool write_subtree(Checkout *checkout, const git_tree_entry *entry, int folder_fd, const char *below, int depth,
+        GError **error)
+{
+	g_autoptr(git_tree) inner = NULL;
+	int code = git_tree_lookup(&inner, checkout->mirror, git_tree_entry_id(entry));
+	if (code < 0)
+		return git_fail(error, code, "cannot read %s", below);
+	if (!has_wanted(checkout, inner, below, depth))
+		return write_tree(checkout, inner, -1, below, depth + 1, error);
+	autofd int inner_fd = tree_make_folder(folder_fd, git_tree_entry_name(entry), checkout->job->owner, error);
+	return inner_fd >= 0 && write_tree(checkout, inner, inner_fd, below, depth + 1, error);
+}
+
 static int find_attributes(const char *root, const git_tree_entry *entry, void *data)
 {
 	(void)root;
@@ -287,8 +432,42 @@ static int find_attributes(const char *root, const git_tree_entry *entry, void *
 	return -1; /* enough */
 }
 
+/* Another repository: one that the agent serves, or one beside the job's own on the same server. */
+static git_repository *open_other(Checkout *checkout, MirrorWish wish, char **out_url, GError **error)
+{
+	Task *task = checkout->job->task;
+	const char *name = checkout->spec->repository;
+	const json_t *known = json_object_get(json_object_get(task->spec, "actions"), "repos");
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)(uintptr_t)known, key, value) {
+		if (g_ascii_strcasecmp(key, name) != 0 || !json_is_string(value))
+			continue;
+		g_autofree char *notice = NULL;
+		*out_url = g_strdup(json_string_value(value));
+		git_repository *repo = mirror_open_other(task, key, *out_url, wish, &checkout->commit, &notice, error);
+		if (notice)
+			joblog_say(checkout->job->log, "##[notice]", notice);
+		return repo;
+	}
+	const char *own = json_get_string(task_repo(task), "url", "");
+	g_autofree char *host = mirror_host(own);
+	const char *scheme = strstr(own, "://");
+	const char *slash = strchr(name, '/');
+	if (!host || !slash || !slash[1] || !git_name_is_safe(slash + 1) || strchr(slash + 1, '/') || strpbrk(name, " ?#%:@\\")) {
+		fail(error, ASSAY_ERROR_ABSENT, "actions/checkout: this agent knows no repo '%s' that this job may have, and %s is on no "
+		     "server where it could be; 'assay repo add' makes it known", name, task_repo_name(task));
+		return NULL;
+	}
+	const char *rest = scheme ? strchr(scheme + 3, '/') : strchr(own, ':');
+	*out_url = g_strdup_printf("%.*s%s.git", (int)(rest ? rest - own + 1 : 0), own, name);
+	MirrorSource source = checkout->spec->with;
+	source.url = *out_url;
+	return mirror_open_source(task, &source, wish, &checkout->commit, &checkout->ref, error);
+}
+
 /* What the step wants as a commit of the mirror. */
-static bool find_commit(Checkout *checkout, const CheckoutSpec *spec, GError **error)
+static bool find_commit(Checkout *checkout, const CheckoutSpec *spec, char **out_url, GError **error)
 {
 	Task *task = checkout->job->task;
 	const json_t *github = json_object_get(checkout->job->contexts, "github");
@@ -299,11 +478,113 @@ static bool find_commit(Checkout *checkout, const CheckoutSpec *spec, GError **e
 	if (spec->ref) {
 		bool is_sha = strlen(spec->ref) == GIT_OID_HEXSZ && git_oid_fromstr(&id, spec->ref) == 0;
 		wish = is_sha ? (MirrorWish){.sha = spec->ref} : (MirrorWish){.ref = spec->ref};
+	} else if (spec->repository) {
+		wish = (MirrorWish){.sha = NULL};
 	}
+	if (spec->repository) {
+		checkout->mirror = open_other(checkout, wish, out_url, error);
+		return checkout->mirror != NULL;
+	}
+	*out_url = g_strdup(json_get_string(task_repo(task), "url", ""));
 	checkout->mirror = mirror_open(task, wish, &checkout->commit, &checkout->ref, error);
 	if (checkout->mirror && !spec->ref && ref && g_str_has_prefix(ref, "refs/"))
 		checkout->ref = g_strdup(ref);
 	return checkout->mirror != NULL;
+}
+
+static bool read_modules(Checkout *checkout, const git_tree *tree, GError **error)
+{
+	const git_tree_entry *entry = git_tree_entry_byname(tree, ".gitmodules");
+	g_autoptr(git_blob) blob = NULL;
+	if (entry && git_tree_entry_type(entry) == GIT_OBJECT_BLOB && git_tree_entry_filemode(entry) != GIT_FILEMODE_LINK &&
+	        git_blob_lookup(&blob, checkout->mirror, git_tree_entry_id(entry)) == 0) {
+		if (git_blob_rawsize(blob) > MODULES_BYTES_MAX)
+			return fail(error, ASSAY_ERROR_USER, ".gitmodules has more than %d bytes", MODULES_BYTES_MAX);
+		checkout->modules = submodules_read(git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob));
+	}
+	return true;
+}
+
+static bool fill(Checkout *checkout, const CheckoutSpec *spec, const char *git_folder, int target_fd, GError **error);
+static void free_checkout(Checkout *checkout);
+
+static char *upwards(const char *path, int more)
+{
+	GString *up = g_string_new(NULL);
+	for (const char *at = path; at; at = strchr(at + 1, '/'))
+		more++;
+	while (more-- > 0)
+		g_string_append(up, "../");
+	return g_string_free(up, FALSE);
+}
+
+/* The file .git of a submodule, and the way back: both relative, so that the job may move it all. */
+static bool link_module(const Checkout *inner, int folder_fd, GError **error)
+{
+	g_autofree char *up = upwards(inner->inside, 0);
+	g_autofree char *text = g_strdup_printf("gitdir: %s.git/%s\n", up, inner->git_inside);
+	g_autofree char *back = upwards(inner->git_inside, 1);
+	g_autofree char *worktree = g_strconcat(back, inner->inside, NULL);
+	g_autoptr(git_config) config = NULL;
+	int code = git_repository_config(&config, inner->repo);
+	if (code == 0)
+		code = git_config_set_string(config, "core.worktree", worktree);
+	if (code < 0)
+		return git_fail(error, code, "cannot set up its .git");
+	return tree_write_file(folder_fd, ".git", text, strlen(text), 0644, inner->job->owner, error);
+}
+
+static bool write_submodule(Checkout *checkout, const char *path, const git_oid *id, int folder_fd, GError **error)
+{
+	const Submodule *module = NULL;
+	Job *job = checkout->job;
+	for (guint i = 0; checkout->modules && i < checkout->modules->len; i++)
+		if (strcmp(((const Submodule *)checkout->modules->pdata[i])->path, path) == 0)
+			module = checkout->modules->pdata[i];
+	if (!module)
+		return fail(error, ASSAY_ERROR_USER, "submodule %s: .gitmodules says nothing of it, or nothing that can be used", path);
+	if (checkout->level >= SUBMODULE_LEVELS_MAX)
+		return fail(error, ASSAY_ERROR_USER, "submodule %s: submodules nested deeper than %d", path, SUBMODULE_LEVELS_MAX);
+	g_autofree char *url = submodules_address(checkout->url, module->url, error);
+	g_autofree char *local = url ? mirror_local_path(url) : NULL;
+	if (local && json_get_bool(job->spec, "untrusted", false))
+		return fail(error, ASSAY_ERROR_DENIED, "submodule %s: local repositories are not for runs of forks", path);
+	g_autofree char *host = url ? mirror_host(url) : NULL;
+	g_autofree char *own_host = mirror_host(checkout->url);
+	MirrorSource source = g_strcmp0(host, own_host) == 0 ? checkout->spec->with : (MirrorSource){.url = NULL};
+	source.url = url;
+	Checkout inner = {.job = job, .spec = checkout->spec, .url = url, .level = checkout->level + 1};
+	MirrorWish wish = {.sha = git_oid_tostr_s(id)};
+	g_autofree char *sha = g_strdup(wish.sha);
+	wish.sha = sha;
+	if (url)
+		inner.mirror = mirror_open_source(job->task, &source, wish, &inner.commit, NULL, error);
+	g_autofree char *git_folder = g_build_filename(checkout->git_folder, "modules", module->name, NULL);
+	CheckoutSpec spec = *checkout->spec;
+	spec.sparse = NULL;
+	if (spec.submodules == 1)
+		spec.submodules = 0;
+	inner.spec = &spec;
+	inner.inside = checkout->inside ? g_strconcat(checkout->inside, "/", path, NULL) : g_strdup(path);
+	inner.git_inside = g_strconcat(checkout->git_inside ? checkout->git_inside : "", checkout->git_inside ? "/" : "", "modules/",
+	        module->name, NULL);
+	bool good = inner.mirror && fd_make_folder(git_folder, 0755, error) && fill(&inner, &spec, git_folder, folder_fd, error) &&
+	            link_module(&inner, folder_fd, error);
+	checkout->files += inner.files;
+	free_checkout(&inner);
+	if (!good) {
+		g_prefix_error(error, "submodule %s: ", path);
+		return false;
+	}
+	g_autoptr(git_config) config = NULL;
+	if (git_repository_config(&config, checkout->repo) == 0) {
+		g_autofree char *key = g_strdup_printf("submodule.%s.url", module->name);
+		g_autofree char *active = g_strdup_printf("submodule.%s.active", module->name);
+		git_config_set_string(config, key, url);
+		git_config_set_bool(config, active, 1);
+	}
+	joblog_sayf(job->log, "", "Submodule %s: %s", path, sha);
+	return true;
 }
 
 static bool fill(Checkout *checkout, const CheckoutSpec *spec, const char *git_folder, int target_fd, GError **error)
@@ -314,8 +595,21 @@ static bool fill(Checkout *checkout, const CheckoutSpec *spec, const char *git_f
 		code = git_repository_config(&config, checkout->repo);
 	if (code == 0)
 		code = git_config_set_bool(config, "core.bare", 0);
+	/* The index has the user's number of this side; inside it is another, and git would read every file again. */
+	if (code == 0)
+		code = git_config_set_string(config, "core.checkStat", "minimal");
+	if (code == 0 && checkout->sparse) {
+		git_config_set_bool(config, "core.sparseCheckout", 1);
+		git_config_set_bool(config, "core.sparseCheckoutCone", spec->cone);
+		g_autofree char *file = g_build_filename(git_folder, "info", "sparse-checkout", NULL);
+		g_autofree char *folder = g_path_get_dirname(file);
+		const char *text = sparse_text(checkout->sparse);
+		if (!fd_make_folder(folder, 0755, error) || !fd_replace_file(file, text, strlen(text), 0644, false, error))
+			return false;
+	}
 	if (code < 0)
 		return git_fail(error, code, "cannot make .git");
+	checkout->git_folder = git_folder;
 	if (!make_objects(checkout, git_folder, spec, error) || !make_refs(checkout, error))
 		return false;
 	g_autofree char *index = g_build_filename(git_folder, "index", NULL);
@@ -329,6 +623,8 @@ static bool fill(Checkout *checkout, const CheckoutSpec *spec, const char *git_f
 	if (code < 0)
 		return git_fail(error, code, "cannot read the commit");
 	git_tree_walk(tree, GIT_TREEWALK_PRE, find_attributes, &checkout->attributes);
+	if (spec->submodules > checkout->level && !read_modules(checkout, tree, error))
+		return false;
 	if (!write_tree(checkout, tree, target_fd, "", 0, error))
 		return false;
 	code = git_index_write(checkout->index);
@@ -337,6 +633,10 @@ static bool fill(Checkout *checkout, const CheckoutSpec *spec, const char *git_f
 
 static void free_checkout(Checkout *checkout)
 {
+	if (checkout->modules)
+		g_ptr_array_unref(checkout->modules);
+	g_free(checkout->inside);
+	g_free(checkout->git_inside);
 	git_index_free(checkout->index);
 	git_repository_free(checkout->repo);
 	git_repository_free(checkout->mirror);
@@ -356,6 +656,24 @@ static bool checkout_local(Job *job, const CheckoutSpec *spec, int target_fd, GE
 	return tree_copy(from, target_fd, json_get_string(job->spec, "data", NULL), job->owner, error);
 }
 
+/* For the job's own git, as the original does it: a header for this server and no other. */
+static void keep_token(const Checkout *checkout, const char *token)
+{
+	g_autofree char *host = mirror_host(checkout->url);
+	const char *scheme = strstr(checkout->url, "://");
+	const char *slash = scheme ? strchr(scheme + 3, '/') : NULL;
+	if (!token || !host || !slash || !g_str_has_prefix(checkout->url, "http"))
+		return;
+	g_autofree char *key = g_strdup_printf("http.%.*s.extraheader", (int)(slash - checkout->url + 1), checkout->url);
+	g_autofree char *pair = g_strconcat("x-access-token:", token, NULL);
+	g_autofree char *coded = g_base64_encode((const guchar *)pair, strlen(pair));
+	g_autofree char *header = g_strconcat("AUTHORIZATION: basic ", coded, NULL);
+	mask_add(checkout->job->task->mask, coded, strlen(coded));
+	g_autoptr(git_config) config = NULL;
+	if (git_repository_config(&config, checkout->repo) == 0)
+		git_config_set_string(config, key, header);
+}
+
 bool checkout_run(Job *job, const CheckoutSpec *spec, GError **error)
 {
 	g_autofree char *target = spec->path ? g_strconcat(job->workspace, "/", spec->path, NULL) : g_strdup(job->workspace);
@@ -364,12 +682,19 @@ bool checkout_run(Job *job, const CheckoutSpec *spec, GError **error)
 		return false;
 	if (json_get_string(job->spec, "local", NULL))
 		return checkout_local(job, spec, target_fd, error);
-	Checkout checkout = {.job = job};
-	bool good = find_commit(&checkout, spec, error);
+	g_autofree char *url = NULL;
+	g_autoptr(Sparse) sparse = spec->sparse ? sparse_new(spec->sparse, spec->cone, error) : NULL;
+	if (spec->sparse && !sparse)
+		return false;
+	Checkout checkout = {.job = job, .spec = spec, .sparse = sparse};
+	bool good = find_commit(&checkout, spec, &url, error);
+	checkout.url = url;
 	if (good && spec->clean)
 		good = tree_empty(target_fd, NULL, error);
 	g_autofree char *stage = g_build_filename(job->task->folder, STAGE, NULL);
 	good = good && tree_remove(job->task->folder_fd, STAGE, error) && fill(&checkout, spec, stage, target_fd, error);
+	if (good && spec->persist)
+		keep_token(&checkout, spec->with.token);
 	/* The mode and the owner are set where no step can be in between. */
 	if (good && chmod(stage, 0755) < 0)
 		good = fail_errno(error, errno, "cannot open up .git");

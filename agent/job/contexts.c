@@ -13,6 +13,7 @@
 #include "agent/base/json.h"
 #include "agent/job/containers.h"
 #include "agent/job/files.h"
+#include "agent/job/mirror.h"
 #include "agent/job/planner.h"
 #include "agent/job/service.h"
 
@@ -42,31 +43,13 @@ static void set_default(json_t *object, const char *key, const char *text)
 		json_set_string(object, key, text);
 }
 
-/* The host that a repo comes from: of https://host/…, ssh://git@host:22/…, git@host:owner/name. NULL for a path. */
-static char *forge_host(const char *url)
-{
-	const char *scheme = strstr(url, "://");
-	const char *at = scheme ? scheme + 3 : url;
-	size_t len = strcspn(at, "/");
-	if (!scheme && !memchr(at, ':', len))
-		return NULL;
-	g_autofree char *authority = g_strndup(at, len);
-	const char *user = strrchr(authority, '@');
-	const char *host = user ? user + 1 : authority;
-	char *lower = g_ascii_strdown(host, (gssize)strcspn(host, ":"));
-	if (lower[0])
-		return lower;
-	g_free(lower);
-	return NULL;
-}
-
 /*
  * GITHUB_SERVER_URL and its kin. The clients of artifacts refuse to work unless the server is github.com, a host of
  * ghe.com or one below localhost: what is not GitHub is called assay.localhost (docs/decisions/0150).
  */
 static void set_urls(json_t *github, const Job *job)
 {
-	g_autofree char *host = forge_host(json_get_string(task_repo(job->task), "url", ""));
+	g_autofree char *host = mirror_host(json_get_string(task_repo(job->task), "url", ""));
 	const char *own = json_get_string(job->spec, "server_url", "");
 	g_autofree char *server = NULL;
 	g_autofree char *api = NULL;

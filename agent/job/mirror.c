@@ -15,6 +15,7 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
 
 #define CREDENTIAL_TRIES 3
@@ -25,20 +26,39 @@ typedef struct MirrorPlace {
 	const char *url;
 	const char *default_branch;
 	bool own; /* the task's repo, whose credentials the task has */
+	const MirrorSource *source; /* of others: theirs; NULL: none */
 } MirrorPlace;
 
 typedef struct Fetch {
 	Task *task;
 	bool own;
+	const MirrorSource *source;
 	int tries;
+	char *host_problem; /* why the server's key was not taken */
 } Fetch;
+
+static int give_theirs(git_credential **out, const MirrorSource *source, const char *user, unsigned int allowed)
+{
+	const char *name = source->ssh_user ? source->ssh_user : user ? user : "git";
+	if ((allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT) && source->token)
+		return git_credential_userpass_plaintext_new(out, "x-access-token", source->token);
+	if ((allowed & GIT_CREDENTIAL_SSH_KEY) && source->ssh_key)
+		return git_credential_ssh_key_memory_new(out, name, NULL, source->ssh_key, "");
+	if ((allowed & GIT_CREDENTIAL_USERNAME) && source->ssh_key)
+		return git_credential_username_new(out, name);
+	return GIT_EAUTH;
+}
 
 static int give_credential(git_credential **out, const char *url, const char *user, unsigned int allowed, void *data)
 {
 	Fetch *fetch = data;
 	const json_t *repo = task_repo(fetch->task);
 	(void)url;
-	if (!fetch->own || fetch->tries++ >= CREDENTIAL_TRIES)
+	if (fetch->tries++ >= CREDENTIAL_TRIES)
+		return GIT_EAUTH;
+	if (fetch->source)
+		return give_theirs(out, fetch->source, user, allowed);
+	if (!fetch->own)
 		return GIT_EAUTH;
 	const char *name = json_get_string(repo, "user", user ? user : "git");
 	if ((allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT) && fetch->task->token)
@@ -53,6 +73,49 @@ static int give_credential(git_credential **out, const char *url, const char *us
 	if (allowed & GIT_CREDENTIAL_USERNAME)
 		return git_credential_username_new(out, name);
 	return GIT_EAUTH;
+}
+
+/* Is the key among the lines for this host? "[host]:port" and lists with commas are names, too; hashed ones are not. */
+static bool is_known_host(const char *lines, const char *host, const char *key_base64)
+{
+	g_auto(GStrv) all = g_strsplit(lines ? lines : "", "\n", -1);
+	for (char **line = all; *line; line++) {
+		g_auto(GStrv) words = g_strsplit_set(g_strstrip(*line), " \t", -1);
+		if (g_strv_length(words) < 3 || words[0][0] == '#' || words[0][0] == '@' || strcmp(words[2], key_base64) != 0)
+			continue;
+		g_auto(GStrv) names = g_strsplit(words[0], ",", -1);
+		for (char **name = names; *name; name++) {
+			const char *at = (*name)[0] == '[' ? *name + 1 : *name;
+			size_t len = strcspn(at, "]");
+			if (strlen(host) == len && g_ascii_strncasecmp(at, host, len) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* TLS is libgit2's to check. A key of ssh must be known: the first one that answers is nobody. */
+static int check_host(git_cert *cert, int valid, const char *host, void *data)
+{
+	Fetch *fetch = data;
+	if (cert->cert_type != GIT_CERT_HOSTKEY_LIBSSH2)
+		return valid ? 0 : GIT_ECERTIFICATE;
+	const git_cert_hostkey *key = (const git_cert_hostkey *)cert;
+	const char *lines = fetch->source ? fetch->source->known_hosts
+	                                  : json_get_string(task_repo(fetch->task), "known_hosts", NULL);
+	if (fetch->source && fetch->source->any_host)
+		return 0;
+	if (key->type & GIT_CERT_SSH_RAW) {
+		g_autofree char *text = g_base64_encode((const guchar *)key->hostkey, key->hostkey_len);
+		if (is_known_host(lines, host, text))
+			return 0;
+	}
+	g_autofree char *print = key->type & GIT_CERT_SSH_SHA256 ? g_base64_encode(key->hash_sha256, 32) : g_strdup("?");
+	print[strcspn(print, "=")] = '\0';
+	g_free(fetch->host_problem);
+	fetch->host_problem = g_strdup_printf("the key of host %s (SHA256:%s) is not known; if it is right, give it as "
+	                                      "'ssh-known-hosts'", host, print);
+	return GIT_ECERTIFICATE;
 }
 
 static int watch_transfer(const git_indexer_progress *progress, void *data)
@@ -76,11 +139,12 @@ static bool fetch_all(Task *task, const MirrorPlace *place, git_repository *repo
 	int code = git_remote_create_anonymous(&remote, repo, url);
 	if (code < 0)
 		return git_fail(error, code, "cannot use %s", url);
-	Fetch fetch = {.task = task, .own = place->own};
+	Fetch fetch = {.task = task, .own = place->own, .source = place->source};
 	git_fetch_options options;
 	git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
 	options.callbacks.credentials = give_credential;
 	options.callbacks.transfer_progress = watch_transfer;
+	options.callbacks.certificate_check = check_host;
 	options.callbacks.payload = &fetch;
 	options.prune = GIT_FETCH_PRUNE;
 	options.update_fetchhead = 0;
@@ -104,8 +168,14 @@ static bool fetch_all(Task *task, const MirrorPlace *place, git_repository *repo
 		git_buf_dispose(&branch);
 		code = git_remote_fetch(remote, &names, &options, NULL);
 	}
+	g_autofree char *problem = fetch.host_problem;
+	if (problem)
+		return fail(error, ASSAY_ERROR_DENIED, "cannot fetch %s: %s", url, problem);
 	if (code == GIT_EUSER)
 		return fail(error, ASSAY_ERROR_BUSY, "cancelled while fetching %s", url);
+	if (code == GIT_EAUTH)
+		return fail(error, ASSAY_ERROR_DENIED, "cannot fetch %s: %s", url,
+		        fetch.tries > 1 ? "its credentials were refused" : "it asks for credentials; give a token or a key");
 	return code >= 0 || git_fail(error, code, "cannot fetch %s", url);
 }
 
@@ -211,4 +281,37 @@ git_repository *mirror_open_other(Task *task, const char *name, const char *url,
 	g_autofree char *path = g_strdup_printf("%s/repos/%s.git", json_get_string(task->spec, "data", "."), name);
 	const MirrorPlace place = {.path = path, .url = url};
 	return open_place(task, &place, wish, out_id, NULL, out_notice, error);
+}
+
+char *mirror_local_path(const char *url)
+{
+	if (g_str_has_prefix(url, "file:///"))
+		return g_strdup(url + strlen("file://"));
+	return url[0] == '/' ? g_strdup(url) : NULL;
+}
+
+char *mirror_host(const char *url)
+{
+	const char *scheme = strstr(url, "://");
+	const char *at = scheme ? scheme + 3 : url;
+	size_t len = strcspn(at, "/");
+	if (!scheme && !memchr(at, ':', len))
+		return NULL;
+	g_autofree char *authority = g_strndup(at, len);
+	const char *user = strrchr(authority, '@');
+	const char *host = user ? user + 1 : authority;
+	g_autofree char *lower = g_ascii_strdown(host, (gssize)strcspn(host, ":"));
+	return lower[0] ? g_steal_pointer(&lower) : NULL;
+}
+
+git_repository *mirror_open_source(Task *task, const MirrorSource *source, MirrorWish wish, git_oid *out_id,
+        char **out_ref, GError **error)
+{
+	bool untrusted = json_get_bool(task->spec, "untrusted", false);
+	g_autofree char *words = g_strconcat(untrusted ? "fork " : "", source->url, NULL);
+	g_autofree char *name = hash_bytes_hex(words, strlen(words));
+	g_autofree char *path = g_strdup_printf("%s/repos/%s.others/%.32s.git", json_get_string(task->spec, "data", "."),
+	        task_repo_name(task), name);
+	const MirrorPlace place = {.path = path, .url = source->url, .source = source};
+	return open_place(task, &place, wish, out_id, out_ref, NULL, error);
 }

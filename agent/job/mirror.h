@@ -29,3 +29,22 @@ git_repository *mirror_open(Task *task, MirrorWish wish, git_oid *out_id, char *
  */
 git_repository *mirror_open_other(Task *task, const char *name, const char *url, MirrorWish wish, git_oid *out_id,
         char **out_notice, GError **error);
+/** A repository that the agent does not know, and what opens it. */
+typedef struct MirrorSource {
+	const char *url;
+	const char *token;       /* for http(s); NULL: none */
+	const char *ssh_key;     /* a private key's text; NULL: none */
+	const char *ssh_user;    /* NULL: of the url, or git */
+	const char *known_hosts; /* lines as of ssh's known_hosts */
+	bool any_host;           /* a host that is not among them is taken, too */
+} MirrorSource;
+/**
+ * The same for one. It is kept for the task's repo alone, apart for runs of strangers: what a credential opened is not
+ * there for who has none.
+ */
+git_repository *mirror_open_source(Task *task, const MirrorSource *source, MirrorWish wish, git_oid *out_id,
+        char **out_ref, GError **error);
+/** The path of a local remote ("file:///srv/x.git", "/srv/x.git"); NULL for others. The caller's. */
+char *mirror_local_path(const char *url);
+/** The host of "https://host/…", "ssh://git@host:22/…", "git@host:owner/name", in lower case; NULL for a path. The caller's. */
+char *mirror_host(const char *url);

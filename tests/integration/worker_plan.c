@@ -249,7 +249,7 @@ static void checkout_stands_on_its_own(Fixture *fixture, gconstpointer data)
 static void checkout_refuses_what_it_cannot_do(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
-	static const char *const steps[] = {"[{'uses':'actions/checkout@v4','with':{'submodules':'recursive'}}]",
+	static const char *const steps[] = {"[{'uses':'actions/checkout@v4','with':{'sparse-checkout':'*.py'}}]",
 	        "[{'uses':'actions/checkout@v4','with':{'repository':'other/repo'}}]",
 	        "[{'uses':'actions/checkout@v4','with':{'path':'../out'}}]",
 	        "[{'uses':'actions/checkout@v4','with':{'ref':'no-such-branch'}}]"};
