@@ -46,7 +46,8 @@ static bool is_text_or_absent(const json_t *body, const char *key, GError **erro
 
 static bool check_repo(const Request *request, const json_t *body, GError **error)
 {
-	static const char *const texts[] = {"url", "webhook_secret", "network", "default_branch", "forge", "api"};
+	static const char *const texts[] = {"url", "webhook_secret", "network", "default_branch", "forge", "api", "token", "ssh_key",
+	        "known_hosts"};
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		if (!is_text_or_absent(body, texts[i], error))
 			return false;
@@ -66,7 +67,7 @@ static bool check_repo(const Request *request, const json_t *body, GError **erro
 bool api_repos_put(Request *request, GError **error)
 {
 	g_autofree char *repo = request_repo(request);
-	g_autoptr(json_t) body = request_json(request, "url webhook_secret network default_branch forge api", error);
+	g_autoptr(json_t) body = request_json(request, "url webhook_secret network default_branch forge api token ssh_key known_hosts", error);
 	if (!body || !check_repo(request, body, error))
 		return false;
 	g_autoptr(json_t) settings = json_object(), detail = json_object();
@@ -84,6 +85,13 @@ bool api_repos_put(Request *request, GError **error)
 		return false;
 	int64_t id = 0;
 	bool done = repos_put(store, repo, url, secret, secret ? strlen(secret) : 0, settings, &id, error);
+	static const char *const credentials[] = {"token", "ssh_key", "known_hosts"};
+	for (size_t i = 0; done && i < G_N_ELEMENTS(credentials); i++) {
+		const char *text = json_get_string(body, credentials[i], NULL);
+		g_autofree char *changed = g_strconcat(credentials[i], "_changed", NULL);
+		json_set_bool(detail, changed, text != NULL);
+		done = !text || repos_set_credential(store, id, credentials[i], text, error);
+	}
 	return request_finish(request, done, "repo.set", repo, detail, error) && daemon_survey(request->face->daemon, id, error) &&
 	        reply_json(request, 200, repos_get(store, repo, error));
 }

@@ -52,11 +52,14 @@ static json_t *words(const char *text)
 
 int verb_repo_add(int argc, char **argv)
 {
-	g_autofree char *secret_file = NULL, *network = NULL, *branch = NULL;
+	g_autofree char *secret_file = NULL, *network = NULL, *branch = NULL, *token = NULL, *key = NULL, *hosts = NULL;
 	const GOptionEntry options[] = {
 	        {"webhook-secret-file", 0, 0, G_OPTION_ARG_FILENAME, &secret_file, "the secret that signs its webhooks", "FILE"},
 	        {"network", 0, 0, G_OPTION_ARG_STRING, &network, "what its jobs reach: none, loopback or full", "KIND"},
 	        {"default-branch", 0, 0, G_OPTION_ARG_STRING, &branch, "main, if not told", "NAME"},
+	        {"token-file", 0, 0, G_OPTION_ARG_FILENAME, &token, "a token of its forge: it is fetched with it, and its own jobs get it", "FILE"},
+	        {"ssh-key-file", 0, 0, G_OPTION_ARG_FILENAME, &key, "a private key that it is fetched with", "FILE"},
+	        {"ssh-known-hosts-file", 0, 0, G_OPTION_ARG_FILENAME, &hosts, "keys of its server, as ssh-keyscan prints them", "FILE"},
 	        {0},
 	};
 	if (!cli_parse(options, "OWNER/NAME URL", 2, 2, &argc, &argv))
@@ -71,11 +74,16 @@ int verb_repo_add(int argc, char **argv)
 		json_set_string(body, "network", network);
 	if (branch)
 		json_set_string(body, "default_branch", branch);
-	if (secret_file) {
-		g_autofree char *secret = secret_text(secret_file, &error);
+	const struct {
+		const char *file, *field;
+	} files[] = {{secret_file, "webhook_secret"}, {token, "token"}, {key, "ssh_key"}, {hosts, "known_hosts"}};
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		if (!files[i].file)
+			continue;
+		g_autofree char *secret = secret_text(files[i].file, &error);
 		if (!secret)
 			return error_print(error);
-		json_set_string(body, "webhook_secret", secret);
+		json_set_string(body, files[i].field, secret);
 	}
 	g_autofree char *path = g_strdup_printf("/api/v1/repos/%s", repo);
 	return put(path, body, NULL, &error);

@@ -268,6 +268,20 @@ static char *add_raw(char *plain, const char *key, const char *value)
 	return text;
 }
 
+/* What opens the repo at its forge. A stranger's run is fetched with it, too; that its steps do not get it is the worker's. */
+static void add_credentials(Daemon *daemon, int64_t repo, json_t *secrets)
+{
+	static const char *const kinds[] = {"token", "ssh_key", "known_hosts"};
+	for (size_t i = 0; repo > 0 && i < G_N_ELEMENTS(kinds); i++) {
+		char *text = repos_credential(daemon->store, repo, kinds[i]);
+		if (!text)
+			continue;
+		json_set_string(secrets, kinds[i], text);
+		explicit_bzero(text, strlen(text));
+		g_free(text);
+	}
+}
+
 /* job.json, the caller's. The run's github context goes into it as text: nothing here has to look inside. */
 static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, int64_t *out_timeout_us, GError **error)
 {
@@ -320,6 +334,9 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 		}
 		json_object_del(contexts, "status");
 	}
+	if (!*out_secrets)
+		*out_secrets = json_pack("{s:{}}", "secrets");
+	add_credentials(daemon, task->repo, *out_secrets);
 	*out_timeout_us = json_get_int(json_object_get(object, "limits"), "timeout_us", 0);
 	char *text = json_text(object);
 	return github ? add_raw(text, "github", github) : text;

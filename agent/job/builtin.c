@@ -75,6 +75,7 @@ static bool run_checkout(Job *job, const json_t *with, GError **error)
 	const char *modules = json_get_string(with, "submodules", "false");
 	bool recursive = g_ascii_strcasecmp(modules, "recursive") == 0;
 	g_autofree char *path = given(with, "path") ? below_workspace(job, given(with, "path")) : NULL;
+	const char *own = json_get_string(json_object_get(job->contexts, "github"), "token", "");
 	const char *token = given(with, "token");
 	const CheckoutSpec spec = {.repository = repository,
 	        .ref = given(with, "ref"),
@@ -87,7 +88,7 @@ static bool run_checkout(Job *job, const json_t *with, GError **error)
 	        .sparse = given(with, "sparse-checkout"),
 	        .cone = is_true(with, "sparse-checkout-cone-mode"),
 	        .persist = is_true(with, "persist-credentials"),
-	        .with = {.token = token ? token : json_get_string(json_object_get(job->contexts, "github"), "token", NULL),
+	        .with = {.token = token ? token : own[0] ? own : NULL,
 	                .ssh_key = given(with, "ssh-key"),
 	                .ssh_user = given(with, "ssh-user"),
 	                .known_hosts = given(with, "ssh-known-hosts"),

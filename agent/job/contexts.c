@@ -101,8 +101,8 @@ static json_t *make_github(Job *job)
 	set_default(github, "workflow", json_get_string(job->definition, "workflow-name", ""));
 	set_default(github, "retention_days", "90");
 	set_default(github, "secret_source", "Actions");
-	if (job->task->token)
-		json_set_string(github, "token", job->task->token);
+	const char *token = task_job_token(job->task);
+	json_set_string(github, "token", token ? token : json_get_string(job->task->secrets, "GITHUB_TOKEN", ""));
 	return github;
 }
 
@@ -165,8 +165,8 @@ void contexts_fill(Job *job)
 	const json_t *strategy = json_object_get(given, "strategy");
 	json_set(tree, "strategy", copy_or_empty(strategy ? strategy : json_object_get(resolved, "strategy")));
 	json_t *secrets = json_deep_copy(job->task->secrets);
-	if (job->task->token)
-		json_set_string(secrets, "GITHUB_TOKEN", job->task->token);
+	if (task_job_token(job->task))
+		json_set_string(secrets, "GITHUB_TOKEN", task_job_token(job->task));
 	json_set(tree, "secrets", secrets);
 	json_set(tree, "steps", json_object());
 	json_t *self = json_object();

@@ -221,6 +221,17 @@ static bool copy_local(Job *job, GError **error)
 	       tree_copy(from, workspace, json_get_string(job->spec, "data", NULL), job->owner, error);
 }
 
+/* On GitHub the token has what `permissions` says. Here it has what its forge gave it, and nobody is left to believe more. */
+static void say_permissions(Job *job)
+{
+	const json_t *declared = json_object_get(job->definition, "permissions");
+	if (!task_job_token(job->task) || !declared)
+		return;
+	g_autofree char *text = json_text(declared);
+	joblog_sayf(job->log, "##[notice]", "GITHUB_TOKEN is the token that an admin gave to this repo, with the rights that it has at "
+	            "the forge: 'permissions' %s are noted and cannot narrow it", text);
+}
+
 /* What the definition asks for and this worker cannot give is refused before anything runs. */
 static bool check_definition(const Job *job, GError **error)
 {
@@ -238,8 +249,8 @@ static bool narrow_secrets(Job *job, GError **error)
 	const json_t *chain = json_object_get(json_object_get(job->definition, "call"), "secrets");
 	if (!chain)
 		return true;
-	if (job->task->token) /* callers may hand it on by name */
-		json_set_string(job->task->secrets, "GITHUB_TOKEN", job->task->token);
+	if (task_job_token(job->task)) /* callers may hand it on by name */
+		json_set_string(job->task->secrets, "GITHUB_TOKEN", task_job_token(job->task));
 	json_t *handed = calls_secrets(chain, job->task->secrets, json_object_get(job->spec, "contexts"), error);
 	if (!handed)
 		return false;
@@ -275,6 +286,7 @@ static bool open_job(Job *job, GError **error)
 	/* The host executor may run programs that need set-user-ID, and an admin has chosen it for that. */
 	confine_before_strangers(strcmp(job->executor->name, "host") == 0);
 	contexts_set_places(job);
+	say_permissions(job);
 	job->service = service_open(job, error);
 	if (!job->service || !job_write_event(job, error) || !copy_local(job, error))
 		return false;

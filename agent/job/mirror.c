@@ -65,9 +65,8 @@ static int give_credential(git_credential **out, const char *url, const char *us
 		return git_credential_userpass_plaintext_new(out, json_get_string(repo, "user", "x-access-token"),
 		        fetch->task->token);
 	if (allowed & GIT_CREDENTIAL_SSH_KEY) {
-		const char *key = json_get_string(repo, "ssh_key", NULL);
-		if (key)
-			return git_credential_ssh_key_new(out, name, NULL, key, "");
+		if (fetch->task->ssh_key)
+			return git_credential_ssh_key_memory_new(out, name, NULL, fetch->task->ssh_key, "");
 		return git_credential_ssh_key_from_agent(out, name);
 	}
 	if (allowed & GIT_CREDENTIAL_USERNAME)
@@ -102,7 +101,7 @@ static int check_host(git_cert *cert, int valid, const char *host, void *data)
 		return valid ? 0 : GIT_ECERTIFICATE;
 	const git_cert_hostkey *key = (const git_cert_hostkey *)cert;
 	const char *lines = fetch->source ? fetch->source->known_hosts
-	                                  : json_get_string(task_repo(fetch->task), "known_hosts", NULL);
+	                                  : fetch->task->known_hosts;
 	if (fetch->source && fetch->source->any_host)
 		return 0;
 	if (key->type & GIT_CERT_SSH_RAW) {
@@ -113,8 +112,8 @@ static int check_host(git_cert *cert, int valid, const char *host, void *data)
 	g_autofree char *print = key->type & GIT_CERT_SSH_SHA256 ? g_base64_encode(key->hash_sha256, 32) : g_strdup("?");
 	print[strcspn(print, "=")] = '\0';
 	g_free(fetch->host_problem);
-	fetch->host_problem = g_strdup_printf("the key of host %s (SHA256:%s) is not known; if it is right, give it as "
-	                                      "'ssh-known-hosts'", host, print);
+	fetch->host_problem = g_strdup_printf("the key of host %s (SHA256:%s) is not known; if it is right, give it to "
+	                                      "'assay repo add --ssh-known-hosts-file', or as 'ssh-known-hosts'", host, print);
 	return GIT_ECERTIFICATE;
 }
 

@@ -76,6 +76,11 @@ const json_t *task_repo(const Task *task)
 	return json_object_get(task->spec, "repo");
 }
 
+const char *task_job_token(const Task *task)
+{
+	return json_get_bool(task->spec, "untrusted", false) ? NULL : task->token;
+}
+
 const char *task_repo_name(const Task *task)
 {
 	return json_get_string(task_repo(task), "name", "local/repo");
@@ -127,6 +132,10 @@ static bool read_secrets(Task *task, int secrets_fd, GError **error)
 	take_secrets(task, task->secrets, json_object_get(all, "secrets"));
 	take_secrets(task, task->environment_secrets, json_object_get(all, "environment_secrets"));
 	task->token = g_strdup(json_get_string(all, "token", NULL));
+	task->ssh_key = g_strdup(json_get_string(all, "ssh_key", NULL));
+	task->known_hosts = g_strdup(json_get_string(all, "known_hosts", NULL));
+	if (task->ssh_key && task->ssh_key[0])
+		mask_add(task->mask, task->ssh_key, strlen(task->ssh_key));
 	if (task->token && task->token[0])
 		mask_add(task->mask, task->token, strlen(task->token));
 	return true;
@@ -243,6 +252,8 @@ static void task_close(Task *task)
 	json_decref(task->secrets);
 	json_decref(task->environment_secrets);
 	g_free(task->token);
+	g_free(task->ssh_key);
+	g_free(task->known_hosts);
 	mask_free(task->mask);
 	g_free(task->folder);
 	autofd_close(&task->folder_fd);

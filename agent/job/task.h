@@ -20,6 +20,8 @@ typedef struct Task {
 	json_t *secrets;  /* object: name → value */
 	json_t *environment_secrets; /* of a called job: those of its environment alone */
 	char *token;      /* for the forge, or NULL */
+	char *ssh_key;    /* likewise, a private key's text */
+	char *known_hosts; /* of its server: lines */
 	Mask *mask;
 	int events_fd;
 	int signal_fd;    /* readable when SIGTERM or SIGINT has come */
@@ -43,6 +45,8 @@ bool task_is_cancelled(Task *task);
 /** "acme/digits" and the like, from the task's repo; never NULL. */
 const char *task_repo_name(const Task *task);
 const json_t *task_repo(const Task *task);
+/** The token that the job's own steps may have; NULL for a stranger's run, which is only fetched with it. */
+const char *task_job_token(const Task *task);
 
 /** How a task ends: the fields of its last event. */
 typedef struct TaskEnd {

@@ -31,6 +31,7 @@ extern const unsigned char embed_schema_0004_calls_sql[];
 extern const unsigned char embed_schema_0005_told_sql[];
 extern const unsigned char embed_schema_0006_runner_services_sql[];
 extern const unsigned char embed_schema_0007_workflows_sql[];
+extern const unsigned char embed_schema_0008_repo_credentials_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -44,6 +45,7 @@ static const struct {
         {"0005_told.sql", embed_schema_0005_told_sql},
         {"0006_runner_services.sql", embed_schema_0006_runner_services_sql},
         {"0007_workflows.sql", embed_schema_0007_workflows_sql},
+        {"0008_repo_credentials.sql", embed_schema_0008_repo_credentials_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)

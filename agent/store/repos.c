@@ -10,6 +10,8 @@
 #include "agent/base/clock.h"
 #include "agent/store/seal.h"
 
+#define CREDENTIAL "credential" /* likewise */
+#define CREDENTIAL_BYTES_MAX (64 * 1024)
 #define WEBHOOK "webhook" /* what the secret is sealed as: not a name that secrets_set() takes */
 
 bool sql_repo_id(Store *store, const char *name, bool removed, int64_t *out_id, GError **error)
@@ -66,7 +68,8 @@ bool repos_remove(Store *store, const char *name, GError **error)
 	        sql_run(store, QUERY_REPO_SECRETS_REMOVE, VALUES(INT(id)), error) &&
 	        sql_run(store, QUERY_SCHEDULE_FORGET, VALUES(INT(id)), error) &&
 	        sql_run(store, QUERY_WORKFLOW_FORGET, VALUES(INT(id)), error) &&
-	        sql_run(store, QUERY_SURVEY_FORGET, VALUES(INT(id)), error);
+	        sql_run(store, QUERY_SURVEY_FORGET, VALUES(INT(id)), error) &&
+	        sql_run(store, QUERY_REPO_CREDENTIALS_REMOVE, VALUES(INT(id)), error);
 	return sql_atomic_end(store, ok, error);
 }
 
@@ -98,4 +101,27 @@ GBytes *repos_webhook_secret(Store *store, const char *name)
 	size_t len = 0;
 	const void *bytes = rows_bytes(&rows, 0, &len);
 	return seal_open(store, 0, name, WEBHOOK, bytes, len);
+}
+
+bool repos_set_credential(Store *store, int64_t repo, const char *kind, const char *text, GError **error)
+{
+	if (!text || !*text || strlen(text) > CREDENTIAL_BYTES_MAX)
+		return fail(error, ASSAY_ERROR_USER, "the repo's %s has 1 to %d bytes", kind, CREDENTIAL_BYTES_MAX);
+	g_autoptr(GBytes) sealed = seal(store, repo, CREDENTIAL, kind, text, strlen(text));
+	gsize len = 0;
+	const void *bytes = g_bytes_get_data(sealed, &len);
+	return sql_run(store, QUERY_REPO_CREDENTIAL_PUT, VALUES(INT(repo), TEXT(kind), BYTES(bytes, len), INT(now_us())), error);
+}
+
+char *repos_credential(Store *store, int64_t repo, const char *kind)
+{
+	g_auto(Rows) rows = sql_query(store, QUERY_REPO_CREDENTIAL, VALUES(INT(repo), TEXT(kind)), NULL);
+	if (!rows_next(&rows, NULL))
+		return NULL;
+	size_t len = 0;
+	const void *bytes = rows_bytes(&rows, 0, &len);
+	g_autoptr(GBytes) open = seal_open(store, repo, CREDENTIAL, kind, bytes, len);
+	gsize text_len = 0;
+	const char *text = open ? g_bytes_get_data(open, &text_len) : NULL;
+	return text ? g_strndup(text, text_len) : NULL;
 }

@@ -15,5 +15,13 @@ bool repos_remove(Store *store, const char *name, GError **error);
 json_t *repos_get(Store *store, const char *name, GError **error);
 json_t *repos_get_id(Store *store, int64_t id, GError **error);
 json_t *repos_list(Store *store, const char *after, int64_t limit, GError **error);
+/**
+ * Keeps what opens a repo at its forge, sealed.
+ *
+ * @kind   "token", "ssh_key" or "known_hosts"
+ */
+bool repos_set_credential(Store *store, int64_t repo, const char *kind, const char *text, GError **error);
+/** It, opened; NULL when there is none. The caller's, to be wiped. */
+char *repos_credential(Store *store, int64_t repo, const char *kind);
 /** The webhook secret, opened; NULL without an error when there is none or the repo is unknown. */
 GBytes *repos_webhook_secret(Store *store, const char *name);

@@ -113,3 +113,72 @@ YML
 	check "a submodule from '${from%% *}' is refused"
 done
 expect "and nothing of it ran" "" "$(ls "$work/pwned" 2>/dev/null || :)"
+
+# A remote over HTTP that asks for a password: the repo's token opens it, its own jobs have it, masked; strangers do not.
+served=$work/served
+mkdir -p "$served/acme"
+git clone -q --bare "$work/other.git" "$served/acme/secret.git"
+"$here/git_server.py" "$served" "right-token-0123456789" >"$work/git-port" 2>"$work/git-log" &
+server=$!
+trap 'kill $server 2>/dev/null || :; cleanup' EXIT
+for _ in $(seq 200); do [ -s "$work/git-port" ] && break; sleep 0.05; done
+address=http://127.0.0.1:$(cat "$work/git-port")
+git_new private
+git clone -q --bare "$work/private.git" "$served/acme/private.git"
+bare=$served/acme/private.git clone=$work/private repo=acme/private
+git -C "$clone" remote set-url origin "$bare"
+mkdir -p "$clone/.assay/workflows"
+cat >"$clone/.assay/workflows/w.yml" <<'YML'
+on: [push, pull_request]
+permissions: {contents: read}
+jobs:
+  it:
+    runs-on: any
+    steps:
+      - uses: actions/checkout@v4
+      - run: |
+          echo "LENGTH ${#TOKEN} ${#BY_SECRET} AND [$TOKEN]"
+          git config --get-regexp extraheader | grep -c basic || :
+        env: {TOKEN: "${{ github.token }}", BY_SECRET: "${{ secrets.GITHUB_TOKEN }}"}
+      - uses: actions/checkout@v4
+        continue-on-error: true
+        with: {repository: acme/secret, path: beside, persist-credentials: false}
+      - run: echo "BESIDE $(cat beside/who) $(git -C beside config --get-regexp extraheader | wc -l)"
+YML
+commit "Private"
+add() { "$ASSAY" repo add "$repo" "$address/acme/private.git" --webhook-secret-file "$work/webhook-secret" "$@" >/dev/null; }
+add
+run_fails() { # WHAT MESSAGE
+	local delivery i
+	delivery=$(push)
+	for i in $(seq 200); do grep -qF "$2" "$work/log" && break; sleep 0.05; done
+	grep -qF "$2" "$work/log" || { tail -20 "$work/log"; die "$1: no '$2'"; }
+	check "$1"
+	echo x >>"$clone/top"; commit again
+}
+run_fails "without a token a private repo is refused with what to do" "it asks for credentials; give a token or a key"
+printf 'wrong-token' >"$work/token"
+add --token-file "$work/token"
+run_fails "a wrong token is told" "its credentials were refused"
+printf 'right-token-0123456789' >"$work/token"
+add --token-file "$work/token"
+run=$(run_of "$(push)")
+wait_status "$run" success 60
+"$ASSAY" runs log "$run" >"$work/run-log"
+has "the right one opens it; the job has it, masked" "Z LENGTH 22 22 AND \[\*\*\*\]"
+has "and its git, too" "Z 1$"
+has "a repo beside it on the server is to be had" "Z BESIDE other 0"
+has "the job is told what 'permissions' mean for it" "permissions"
+! grep -rq "right-token" "$data"/logs "$data"/jobs "$work/log" "$data/assay.db" || die "the token is written down somewhere"
+check "the token is written down nowhere"
+head=$(git -C "$clone" rev-parse main)
+git -C "$bare" update-ref refs/pull/3/head "$head"; git -C "$bare" update-ref refs/pull/3/merge "$head"
+body=$(jq -cn --arg s "$head" --arg r "$repo" '{action:"opened",number:3,repository:{full_name:$r,default_branch:"main"},sender:{login:"mallory"},
+	pull_request:{number:3,title:"x",head:{sha:$s,ref:"x",repo:{id:2}},base:{ref:"main",sha:$s,repo:{id:1}}}}')
+delivery=$(cat /proc/sys/kernel/random/uuid)
+post_github "$delivery" pull_request "$body" >/dev/null
+run=$(run_of "$delivery")
+wait_status "$run" success 60
+"$ASSAY" runs log "$run" >"$work/run-log"
+has "a stranger's run is fetched with it, and does not get it" "Z LENGTH 0 0 AND \[\]"
+has "nor what is beside it on the server" "it asks for credentials"

@@ -1,5 +1,5 @@
--- A database as version 8 of the schema writes it, with a row of what must survive. Opened by tests/integration/migrate.c.
--- The schema's text is that of agent/store/schema/0001_first.sql to 0008_workflows.sql; once released, none changes.
+-- A database as version 7 of the schema writes it, with a row of what must survive. Opened by tests/integration/migrate.c.
+-- The schema's text is that of agent/store/schema/0001_first.sql to 0007_workflows.sql; once released, none changes.
 -- SPDX-License-Identifier: Apache-2.0
 -- The first schema. Never edited once released: what changes comes as 0002_….sql.
 --
@@ -596,12 +596,6 @@ ALTER TABLE annotations ADD COLUMN log_line INTEGER;  -- the line of the job's l
 ALTER TABLE summaries ADD COLUMN html TEXT;           -- as the worker made it; web/safe_html.c says what of it may be shown
 
 -- SPDX-License-Identifier: Apache-2.0
--- What a run of many jobs is asked for at the end of each: does another still run, and does one wait for its needs?
-
-CREATE INDEX jobs_running ON jobs (run) WHERE status = 'running';
-CREATE INDEX jobs_needing ON jobs (run) WHERE status = 'queued' AND needs <> '[]';
-
--- SPDX-License-Identifier: Apache-2.0
 -- The workflows of each repo's default branch, as a worker read them last: when they are due, and how they are started by
 -- hand. A push to that branch replaces them; the agent asks again when it starts.
 
@@ -684,4 +678,15 @@ CREATE TABLE caches (
 ) STRICT;
 CREATE INDEX caches_by_use ON caches (repo, used_at);
 INSERT INTO caches (id, repo, scope, key, version, other_version, form, digest, bytes, created_at, used_at) VALUES (1, 1, 'refs/heads/main', 'pip-1', 'v1', 'v2', 'tree', 'f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2', 10, 1777802640000000, 1777802640000000);
+-- SPDX-License-Identifier: Apache-2.0
+-- What opens a repo at its forge, sealed as secrets are.
+
+CREATE TABLE repo_credentials (
+	repo       INTEGER NOT NULL REFERENCES repos (id),
+	kind       TEXT NOT NULL CHECK (kind IN ('token', 'ssh_key', 'known_hosts')),
+	sealed     BLOB NOT NULL,
+	updated_at INTEGER NOT NULL,
+	PRIMARY KEY (repo, kind)
+) STRICT, WITHOUT ROWID;
+INSERT INTO repo_credentials (repo, kind, sealed, updated_at) VALUES (1, 'token', x'00', 1777802640000000);
 PRAGMA user_version = 8;

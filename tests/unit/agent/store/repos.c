@@ -35,6 +35,26 @@ static void has_the_shape_of_the_api(void)
 	g_assert_true(json_equal(by_id, want));
 }
 
+static void credentials_are_sealed_and_go_with_the_repo(void)
+{
+	g_autoptr(Store) store = test_store();
+	int64_t id = 0, other = 0;
+	assert_ok(repos_put(store, "acme/digits", "https://h/x", NULL, 0, NULL, &id, &error));
+	assert_ok(repos_put(store, "acme/other", "https://h/y", NULL, 0, NULL, &other, &error));
+	assert_ok(repos_set_credential(store, id, "token", "old", &error));
+	assert_ok(repos_set_credential(store, id, "token", "new-token", &error));
+	assert_fails(repos_set_credential(store, id, "token", "", &error), ASSAY_ERROR_USER);
+	g_autofree char *got = repos_credential(store, id, "token");
+	g_assert_cmpstr(got, ==, "new-token");
+	g_assert_null(repos_credential(store, id, "ssh_key"));
+	g_assert_null(repos_credential(store, other, "token"));
+	g_autoptr(json_t) shown = repos_get(store, "acme/digits", NULL);
+	g_autofree char *text = json_text(shown);
+	g_assert_null(strstr(text, "new-token"));
+	assert_ok(repos_remove(store, "acme/digits", &error));
+	g_assert_null(repos_credential(store, id, "token"));
+}
+
 static void putting_again_keeps_what_is_not_said(void)
 {
 	g_autoptr(Store) store = test_store();
@@ -112,6 +132,7 @@ static void names_and_networks_are_checked(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/repos/credentials_are_sealed_and_go_with_the_repo", credentials_are_sealed_and_go_with_the_repo);
 	g_test_add_func("/repos/has_the_shape_of_the_api", has_the_shape_of_the_api);
 	g_test_add_func("/repos/putting_again_keeps_what_is_not_said", putting_again_keeps_what_is_not_said);
 	g_test_add_func("/repos/a_webhook_secret_is_not_in_the_file", a_webhook_secret_is_not_in_the_file);
