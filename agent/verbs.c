@@ -21,7 +21,7 @@ const Verb verbs[] = {
         {"model", "list", VERB_SERVER, "lists models and their releases", "[--repo OWNER/NAME] [--json]"},
         {"model", "show", VERB_SERVER, "shows the versions of a model and its ledger", "OWNER/REPO/NAME [--json]"},
         {"repo", "add", VERB_SERVER, "adds a repo, or changes one",
-                "OWNER/NAME URL [--webhook-secret-file FILE] [--network none|loopback|full] [--default-branch NAME]"},
+                "OWNER/NAME URL [--webhook-secret-file F] [--network none|loopback|full] [--default-branch NAME] [--token-file F] [--ssh-key-file F] [--ssh-known-hosts-file F]"},
         {"repo", "list", VERB_SERVER, "lists repos", "[--json]"},
         {"run", NULL, VERB_SERVER, "runs a workflow here, without a server",
                 "[--workflow F] [--event NAME] [--eventpath F] [--job ID] [--repo DIR] [--input K=V] [--secret K=V] [--var K=V] [--executor E] [--network KIND] [--json]"},

@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
@@ -19,6 +21,7 @@
 #include "agent/base/json.h"
 
 #define CREDENTIAL_TRIES 3
+#define SILENCE_S 60
 
 /* One mirror and whence it comes. */
 typedef struct MirrorPlace {
@@ -34,8 +37,30 @@ typedef struct Fetch {
 	bool own;
 	const MirrorSource *source;
 	int tries;
+	size_t bytes;       /* that have come */
 	char *host_problem; /* why the server's key was not taken */
 } Fetch;
+
+/*
+ * A server that says nothing more would hold the mirror's lock for ever: libgit2 has no time limit of its own before
+ * 1.7. An alarm interrupts the call that waits, again and again, until the fetch has given up; each byte puts it off.
+ */
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+	(void)number;
+	alarms++;
+}
+
+static void set_alarm(int seconds)
+{
+	const struct itimerval timer = {.it_value = {.tv_sec = seconds}, .it_interval = {.tv_sec = seconds ? 1 : 0}};
+	const struct sigaction action = {.sa_handler = on_alarm}; /* without SA_RESTART */
+	if (seconds)
+		sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
 
 static int give_theirs(git_credential **out, const MirrorSource *source, const char *user, unsigned int allowed)
 {
@@ -120,8 +145,10 @@ static int check_host(git_cert *cert, int valid, const char *host, void *data)
 static int watch_transfer(const git_indexer_progress *progress, void *data)
 {
 	Fetch *fetch = data;
-	(void)progress;
-	return task_is_cancelled(fetch->task) ? GIT_EUSER : 0;
+	if (progress->received_bytes != fetch->bytes && alarms == 0)
+		set_alarm(SILENCE_S);
+	fetch->bytes = progress->received_bytes;
+	return alarms > 0 || task_is_cancelled(fetch->task) ? GIT_EUSER : 0;
 }
 
 static void add_spec(GPtrArray *specs, const char *name)
@@ -159,6 +186,8 @@ static bool fetch_all(Task *task, const MirrorPlace *place, git_repository *repo
 		add_spec(specs, strcmp(folder, "refs") == 0 ? ref : all);
 	}
 	const git_strarray names = {(char **)specs->pdata, specs->len};
+	alarms = 0;
+	set_alarm(SILENCE_S);
 	code = git_remote_connect(remote, GIT_DIRECTION_FETCH, &options.callbacks, &options.proxy_opts, NULL);
 	if (code == 0) {
 		git_buf branch = {0};
@@ -167,7 +196,10 @@ static bool fetch_all(Task *task, const MirrorPlace *place, git_repository *repo
 		git_buf_dispose(&branch);
 		code = git_remote_fetch(remote, &names, &options, NULL);
 	}
+	set_alarm(0);
 	g_autofree char *problem = fetch.host_problem;
+	if (code < 0 && alarms > 0)
+		return fail(error, ASSAY_ERROR_REMOTE, "cannot fetch %s: it sent nothing for %d seconds", url, SILENCE_S);
 	if (problem)
 		return fail(error, ASSAY_ERROR_DENIED, "cannot fetch %s: %s", url, problem);
 	if (code == GIT_EUSER)
