@@ -68,7 +68,7 @@ static void form(GString *out, const PageView *view, const json_t *data, const j
 		given = NULL;
 	const char *wanted = json_get_string(given, "ref", ref);
 	g_autofree char *shown = html_ref(wanted);
-	html(out, "<details class=\"numbers\"%s><summary>Run by hand</summary><form class=\"stack\" method=\"post\"", given ? " open" : "");
+	html(out, "<details%s><summary class=\"button\">Run by hand</summary><form class=\"stack prose\" method=\"post\"", given ? " open" : "");
 	html(out, " action=\"/%s/workflows\">", json_get_string(data, "repo", ""));
 	frame_csrf(out, view);
 	html(out, "<input type=\"hidden\" name=\"workflow\" value=\"%s\"><label>Branch, or a full ref such as refs/tags/v1"

@@ -357,6 +357,8 @@ bool daemon_dispatch(Daemon *daemon, const char *repo, const json_t *request, co
 	}
 	if (!daemon_commit(daemon, error))
 		return false;
+	if (!known) /* it was empty when it was looked at */
+		daemon_survey(daemon, id, NULL);
 	daemon_wake(daemon);
 	*out_delivery = g_steal_pointer(&delivery);
 	return true;

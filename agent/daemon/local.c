@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `assay run`. One plan task over the working tree; then the loop turns until its runs have ended. The logs that the
- * workers write are printed as they grow, each line with its job's name, so that output reads the same in a pipe.
+ * workers write are printed as they grow, each line with its job's name; on a terminal there is a live tree instead, and
+ * at the end what failed.
  */
 #include "agent/daemon/local.h"
 
@@ -11,21 +12,28 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/json.h"
 #include "agent/daemon/state.h"
+#include "agent/daemon/terminal.h"
 #include "agent/daemon/watch.h"
 #include "agent/store/runs.h"
 
 #define IDLE_ASK_MS 5
 #define STAMP_BYTES 25 /* "2026-05-03T10:04:00.123Z " in front of each line of a log */
 #define LINE_BYTES (256 * 1024)
+#define TICK_MS 120
+#define DRAW_US (50 * 1000)
+#define FAILED_BYTES (64 * 1024) /* of a failed step's log, its end */
+#define FAILED_LINES 200
 
 /* A job's log being printed. */
 typedef struct Tail {
+	int64_t job;
 	char *name;
 	char *path;
 	int fd;
@@ -44,6 +52,9 @@ typedef struct Local {
 	bool success;
 	guint check_source;
 	size_t name_width;
+	Terminal *terminal; /* NULL: lines */
+	guint tick_source;
+	int64_t drawn_us;
 } Local;
 
 static void tail_free(Tail *tail)
@@ -63,6 +74,10 @@ static void print_line(const Tail *tail, const char *text, size_t len)
 	if (len >= STAMP_BYTES && text[STAMP_BYTES - 1] == ' ' && text[10] == 'T') {
 		text += STAMP_BYTES;
 		len -= STAMP_BYTES;
+	}
+	if (tail->local->terminal) {
+		terminal_line(tail->local->terminal, tail->job, text, len);
+		return;
 	}
 	if (tail->local->request->json) {
 		g_autoptr(json_t) line = json_object();
@@ -106,6 +121,7 @@ static void follow_log(Local *local, int64_t run, const json_t *job)
 			return;
 		tail = g_new0(Tail, 1);
 		tail->local = local;
+		tail->job = id;
 		tail->name = g_strdup(json_get_string(job, "name", json_get_string(job, "key", "job")));
 		tail->path = g_steal_pointer(&path);
 		tail->fd = fd_steal(&fd);
@@ -137,6 +153,103 @@ static void say_how(const Local *local, const json_t *run)
 	}
 }
 
+/* The runs of this event with the steps of what runs or failed: what the tree shows. */
+static json_t *all_runs(Local *local)
+{
+	g_autoptr(json_t) filter = json_pack("{s:s}", "delivery", local->delivery);
+	g_autoptr(json_t) list = runs_list(local->daemon->store, filter, NULL, 500, NULL);
+	json_t *runs = json_array();
+	size_t i, k;
+	json_t *brief, *job;
+	json_array_foreach(json_object_get(list, "runs"), i, brief) {
+		json_t *run = runs_get(local->daemon->store, json_get_int(brief, "id", 0), NULL);
+		if (!run)
+			continue;
+		json_array_insert_new(runs, 0, run); /* as they were planned */
+		json_array_foreach(json_object_get(run, "jobs"), k, job) {
+			const char *status = json_get_string(job, "status", "");
+			if (strcmp(status, "running") != 0 && strcmp(status, "failure") != 0)
+				continue;
+			g_autoptr(json_t) full = runs_job(local->daemon->store, json_get_int(job, "id", 0), NULL);
+			json_set(job, "steps", json_incref(json_object_get(full, "steps")));
+		}
+	}
+	return runs;
+}
+
+static void draw(Local *local, bool now)
+{
+	if (!local->terminal || (!now && monotonic_us() - local->drawn_us < DRAW_US))
+		return;
+	g_autoptr(json_t) runs = all_runs(local);
+	terminal_draw(local->terminal, runs, local->cancelled ? "cancelling: steps that clean up still run; Ctrl-C once more leaves at once" : NULL,
+	        now_us());
+	local->drawn_us = monotonic_us();
+}
+
+static gboolean on_tick(gpointer data)
+{
+	draw(data, true);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_resize(gpointer data)
+{
+	draw(data, true);
+	return G_SOURCE_CONTINUE;
+}
+
+/* The end of what a failed step wrote. */
+static void print_failed(Local *local, int64_t run, const json_t *job)
+{
+	const json_t *steps = json_object_get(job, "steps"), *failed = NULL;
+	size_t i;
+	json_t *step;
+	int64_t end = G_MAXINT64;
+	json_array_foreach(steps, i, step) {
+		int64_t offset = json_get_int(step, "log_offset", -1);
+		if (!failed && strcmp(json_get_string(step, "status", ""), "failure") == 0 && offset >= 0)
+			failed = step;
+		else if (failed && offset >= 0)
+			end = MIN(end, offset);
+	}
+	g_autofree char *path = daemon_log_path(local->daemon, run, json_get_int(job, "id", 0));
+	autofd int fd = failed ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	if (fd < 0)
+		return;
+	end = MIN(end, (int64_t)lseek(fd, 0, SEEK_END));
+	int64_t begin = MAX(json_get_int(failed, "log_offset", 0), end - FAILED_BYTES);
+	g_autofree char *text = g_malloc0((gsize)MAX(end - begin, 0) + 1);
+	if (end <= begin || pread(fd, text, (size_t)(end - begin), begin) <= 0)
+		return;
+	g_autofree char *name = terminal_harmless(json_get_string(failed, "name", ""), strlen(json_get_string(failed, "name", "")));
+	printf("\n== %s, step '%s' ==\n", json_get_string(job, "name", ""), name);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	guint count = g_strv_length(lines);
+	for (guint k = count > FAILED_LINES ? count - FAILED_LINES : 0; k < count; k++) {
+		size_t len = strlen(lines[k]);
+		bool stamped = len >= STAMP_BYTES && lines[k][STAMP_BYTES - 1] == ' ' && lines[k][10] == 'T';
+		const char *line = lines[k] + (stamped ? STAMP_BYTES : 0);
+		if (len == 0 || g_str_has_prefix(line, "##[endgroup]"))
+			continue;
+		g_autofree char *shown = terminal_harmless(line, strlen(line));
+		printf("%s\n", shown);
+	}
+}
+
+static void finish(Local *local)
+{
+	g_autoptr(json_t) runs = all_runs(local);
+	terminal_finish(local->terminal, runs, now_us());
+	size_t i, k;
+	json_t *run, *job;
+	json_array_foreach(runs, i, run)
+		json_array_foreach(json_object_get(run, "jobs"), k, job)
+			if (strcmp(json_get_string(job, "status", ""), "failure") == 0)
+				print_failed(local, json_get_int(run, "id", 0), job);
+	fflush(stdout);
+}
+
 static gboolean check(gpointer data)
 {
 	Local *local = data;
@@ -157,6 +270,7 @@ static gboolean check(gpointer data)
 		if (!run_state_parse(json_get_string(run, "status", NULL), &state) || !run_state_is_end(state))
 			ended = false;
 	}
+	draw(local, false);
 	if (!ended)
 		return G_SOURCE_REMOVE;
 	if (!idle) {
@@ -167,10 +281,13 @@ static gboolean check(gpointer data)
 	local->success = json_array_size(runs) > 0;
 	json_array_foreach(runs, i, brief) {
 		g_autoptr(json_t) run = runs_get(local->daemon->store, json_get_int(brief, "id", 0), NULL);
-		say_how(local, run);
+		if (!local->terminal)
+			say_how(local, run);
 		const char *status = json_get_string(run, "status", "");
 		local->success = local->success && (strcmp(status, "success") == 0 || strcmp(status, "skipped") == 0);
 	}
+	if (local->terminal)
+		finish(local);
 	if (json_array_size(runs) == 0)
 		fprintf(stderr, "no workflow in %s asks for the event '%s'\n", local->request->folder, local->request->event);
 	g_main_loop_quit(local->loop);
@@ -185,16 +302,33 @@ static void on_changed(int64_t run, void *data)
 		local->check_source = g_idle_add_full(G_PRIORITY_LOW, check, local, NULL);
 }
 
-/* Ctrl-C: once cancels, twice leaves. */
+/* Nobody waits for them any more: without an agent they would go on. */
+static void kill_workers(const Local *local)
+{
+	GHashTableIter iter;
+	gpointer value;
+	g_hash_table_iter_init(&iter, local->daemon->active);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const Active *active = value;
+		if (active->pidfd >= 0)
+			syscall(SYS_pidfd_send_signal, active->pidfd, SIGKILL, NULL, 0);
+	}
+}
+
+/* Ctrl-C: once cancels, and steps that clean up run; twice ends. */
 static gboolean on_interrupt(gpointer data)
 {
 	Local *local = data;
 	if (local->cancelled) {
+		kill_workers(local);
+		if (local->terminal)
+			finish(local);
 		g_main_loop_quit(local->loop);
 		return G_SOURCE_CONTINUE;
 	}
 	local->cancelled = true;
-	fprintf(stderr, "cancelling; once more to leave at once\n");
+	if (!local->terminal)
+		fprintf(stderr, "cancelling; once more to leave at once\n");
 	g_autoptr(json_t) filter = json_pack("{s:s}", "delivery", local->delivery);
 	g_autoptr(json_t) list = runs_list(local->daemon->store, filter, NULL, 500, NULL);
 	size_t i;
@@ -222,6 +356,21 @@ static bool queue_plan(Local *local, GError **error)
 	return queue_put(local->daemon->store, "plan", 0, 0, 0, input, 0, NULL, error);
 }
 
+/* A tree where there is a terminal that can draw one. */
+static Terminal *open_terminal(const LocalRun *request)
+{
+	const char *kind = g_getenv("TERM"), *no_color = g_getenv("NO_COLOR");
+	if (request->json || !isatty(STDOUT_FILENO) || !kind || !*kind || strcmp(kind, "dumb") == 0)
+		return NULL;
+	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+	const char *locale = NULL;
+	for (size_t i = 0; i < G_N_ELEMENTS(names) && (!locale || !*locale); i++)
+		locale = g_getenv(names[i]);
+	g_autofree char *lower = g_ascii_strdown(locale ? locale : "", -1);
+	bool plain = !strstr(lower, "utf-8") && !strstr(lower, "utf8");
+	return terminal_new(STDOUT_FILENO, !no_color || !*no_color, plain);
+}
+
 static json_t *local_object(const LocalRun *request)
 {
 	g_autofree char *base = g_path_get_basename(request->folder);
@@ -245,6 +394,12 @@ bool local_run(Daemon *daemon, const LocalRun *request, bool *out_success, GErro
 	daemon->local = local_object(request);
 	bool good = queue_plan(&local, error);
 	if (good) {
+		local.terminal = open_terminal(request);
+		guint resize = 0;
+		if (local.terminal) {
+			resize = g_unix_signal_add(SIGWINCH, on_resize, &local);
+			local.tick_source = g_timeout_add(TICK_MS, on_tick, &local);
+		}
 		unsigned subscription = daemon_subscribe(daemon, on_changed, &local);
 		guint interrupt = g_unix_signal_add(SIGINT, on_interrupt, &local);
 		guint terminate = g_unix_signal_add(SIGTERM, on_interrupt, &local);
@@ -254,10 +409,15 @@ bool local_run(Daemon *daemon, const LocalRun *request, bool *out_success, GErro
 		g_source_remove(interrupt);
 		g_source_remove(terminate);
 		daemon_unsubscribe(daemon, subscription);
+		if (resize)
+			g_source_remove(resize);
+		if (local.tick_source)
+			g_source_remove(local.tick_source);
 	}
 	if (local.check_source)
 		g_source_remove(local.check_source);
 	g_hash_table_unref(local.tails);
+	terminal_free(local.terminal);
 	g_main_loop_unref(local.loop);
 	g_free(local.delivery);
 	*out_success = local.success && !local.cancelled;

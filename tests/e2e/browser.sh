@@ -85,7 +85,56 @@ jobs:
           echo "::error::The build broke ${{ matrix.how }}"
           exit 3
 YML
-commit "Talk, judge and fail"
+cat >"$clone/.assay/workflows/tell.yml" <<'YML'
+name: tell
+on:
+  schedule: [{cron: '30 3 * * MON-FRI', timezone: Europe/Berlin}]
+  workflow_dispatch:
+    inputs:
+      model: {description: Which model, type: choice, options: [small, large], default: small, required: true}
+      rows: {description: How many rows, type: number, default: 100}
+      dry: {description: Only show what would be done, type: boolean, default: true}
+      where: {description: For which environment, type: environment}
+      note: {description: Why, required: true}
+jobs:
+  tell:
+    runs-on: any
+    steps:
+      - name: Compile
+        run: |
+          mkdir -p src; touch src/loader.c
+          echo '{"problemMatcher":[{"owner":"gcc","pattern":[{"regexp":"^(.*?):(\\d+):(\\d+): (warning|error): (.*)$","file":1,"line":2,"column":3,"severity":4,"message":5}]}]}' >gcc.json
+          echo "::add-matcher::gcc.json"
+          echo "src/loader.c:41:7: warning: comparison of integers of different signs in a line that goes on for quite a while"
+          echo "::error file=src/loader.c,line=88,title=Leak::4096 bytes are never freed"
+          echo "::notice::The cache was not used"
+      - name: Summarise
+        run: |
+          cat >>"$GITHUB_STEP_SUMMARY" <<'MD'
+          ## Training of `${{ inputs.model }}`
+
+          | metric | candidate | release | difference |
+          |:-------|----------:|--------:|-----------:|
+          | accuracy | **0.958** | 0.977 | ~~+0.01~~ −0.019 |
+          | log loss | 0.141 | 0.098 | +0.043 |
+
+          - [x] data checked
+          - [ ] card complete
+
+          > ${{ inputs.note }}
+
+          <details><summary>Parameters</summary>
+
+          ```json
+          {"rows": ${{ inputs.rows }}, "learning_rate": 0.001, "a_long_line": "that is wider than any telephone which people carry about"}
+          ```
+
+          </details>
+
+          ![curve](https://example.org/curve.png) H<sub>2</sub>O
+          MD
+YML
+commit "Talk, judge, fail and tell"
 git -C "$clone" push -q origin main
 printf 'correct horse battery\n' >"$work/password"
 "$ASSAY" user add alice --role reviewer --password-file "$work/password"

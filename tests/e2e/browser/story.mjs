@@ -187,6 +187,63 @@ async function viewing() {
 	return id;
 }
 
+/** By hand, from a form of typed inputs; then what it told. */
+async function startingByHand(alice) {
+	await until("the agent knows the workflows", async () => {
+		await alice.goto(`/${repo}/workflows`);
+		return /tell/.test(await text(alice));
+	});
+	const form = alice.locator("form", { has: alice.locator("[name='input.note']") });
+	await alice.locator("details", { has: form }).locator("summary").click();
+	await look(alice, "workflows");
+	expect("a schedule says when it is due", /30 3 \* \* MON-FRI Europe\/Berlin next/.test(await text(alice)));
+	await form.getByRole("button", { name: "Run" }).click();
+	expect("the browser asks for what is required", (await form.locator("input:invalid").count()) === 1);
+	await form.getByLabel("Why").fill("A look at the summary");
+	await form.getByLabel("Which model").selectOption("large");
+	await form.getByLabel("Only show").uncheck();
+	await form.getByRole("button", { name: "Run" }).click();
+	await alice.waitForURL(/done=dispatch/);
+	const id = await until("the form starts a run", () => JSON.parse(assay("runs", "list", "--repo", repo, "--workflow", "tell", "--json")).runs[0]?.id);
+	await reaches(id, "success");
+	await alice.goto(`/${repo}/runs/${run(id).number}`);
+	const shown = await text(alice);
+	expect("its summary is a table with what the form gave", /Training of large/.test(shown) && (await alice.locator(".prose table td").count()) === 8 && /A look at the summary/.test(shown));
+	await alice.locator(".prose summary").click();
+	await look(alice, "run-told");
+	await alice.locator(".notes a").first().click();
+	await alice.waitForURL(/#L\d+$/);
+	expect("an annotation leads to its line", /comparison of integers/.test(await alice.locator(".l:target").innerText()));
+	await look(alice, "job-told");
+	quiet(alice);
+}
+
+async function runningAgain(alice) {
+	const id = await start("fail.yml");
+	await reaches(id, "failure");
+	const { number } = run(id);
+	await alice.goto(`/${repo}/runs/${number}`);
+	await alice.getByLabel("debug output").check();
+	await alice.getByRole("button", { name: "Run failed jobs again" }).click();
+	await alice.waitForURL(/done=rerun/);
+	await until("the second attempt fails too", () => run(id).attempt === 2 && run(id).status === "failure");
+	await alice.goto(`/${repo}/runs/${number}`);
+	expect("the page says who ran it again", /alice ran the failed jobs again with debug output/.test(await text(alice)));
+	await look(alice, "run-attempt-2");
+	await alice.getByRole("link", { name: "Attempt 1" }).click();
+	expect("an older attempt has no buttons", (await alice.getByRole("button", { name: /again/ }).count()) === 0);
+	await look(alice, "run-attempt-1");
+	await alice.locator("main a", { hasText: "Break (loudly)" }).first().click();
+	await alice.waitForURL(/attempt=1/);
+	await look(alice, "job-attempt-1");
+	await alice.getByRole("link", { name: "Attempt 2" }).click();
+	await alice.getByRole("button", { name: "Run this job again" }).click();
+	await alice.waitForURL(/done=rerun/);
+	await until("one job runs again", () => run(id).attempt === 3 && run(id).status === "failure");
+	expect("the other is kept", run(id).jobs.map((job) => job.attempt).sort().join() === "2,3");
+	quiet(alice);
+}
+
 /** The same without JavaScript, on a phone: sign in, read the log, approve. */
 async function withoutScripts(id) {
 	const page = await open({ javaScriptEnabled: false, viewport: { width: 375, height: 812 } });
@@ -216,6 +273,8 @@ try {
 	expect("a password signs in", await signedIn(alice));
 	const talk = await watching(alice);
 	await deciding(alice, talk);
+	await startingByHand(alice);
+	await runningAgain(alice);
 	await reading(ada);
 	await withoutScripts(await viewing());
 	looked();
