@@ -83,6 +83,8 @@ struct Registry {
 	guint token_at;
 	bool basic;
 	int stall_s;
+	int attempts;
+	int pause_ms; /* before the second; doubled then */
 	RegistryWatch watch;
 };
 
@@ -449,7 +451,7 @@ static bool ask_address(Registry *registry, guint at, const char *path, const ch
 {
 	const char *address = g_ptr_array_index(registry->addresses, at);
 	g_autofree char *url = g_strdup_printf("%s/v2/%s/%s", address, registry->repository, path);
-	int64_t pause_ms = PAUSE_FIRST_MS;
+	int64_t pause_ms = registry->pause_ms;
 	bool signed_in = false;
 	for (int attempt = 1;; attempt++) {
 		g_autoptr(GError) why = NULL;
@@ -484,7 +486,7 @@ static bool ask_address(Registry *registry, guint at, const char *path, const ch
 				return false;
 			}
 		}
-		if (attempt >= ATTEMPTS) {
+		if (attempt >= registry->attempts) {
 			if (!why)
 				fail(&why, ASSAY_ERROR_REMOTE, "it does not give %s", what);
 			g_prefix_error(&why, "after %d attempts: ", attempt);
@@ -578,6 +580,8 @@ Registry *registry_open(const ImageRef *ref, const json_t *settings, const char 
 	registry->username = g_strdup(username && username[0] ? username : NULL);
 	registry->password = g_strdup(password);
 	registry->stall_s = (int)CLAMP(json_get_int(settings, "stall_s", STALL_S), 1, 3600);
+	registry->attempts = (int)CLAMP(json_get_int(settings, "attempts", ATTEMPTS), 1, 100);
+	registry->pause_ms = (int)CLAMP(json_get_int(settings, "pause_ms", PAUSE_FIRST_MS), 1, PAUSE_MOST_MS);
 	if (watch)
 		registry->watch = *watch;
 	if (!registry->handle) {

@@ -24,7 +24,8 @@ typedef struct RegistryWatch {
 /**
  * Prepares to ask; nothing is sent yet.
  *
- * @settings   object or NULL: {"mirrors":{"docker.io":["https://…"]},"plain_http":["host:port"],"ca_file","stall_s"}
+ * @settings   object or NULL: {"mirrors":{"docker.io":["https://…"]},"plain_http":["host:port"],"ca_file","stall_s",
+ *             "attempts","pause_ms"}
  * @username   NULL: anonymous
  */
 Registry *registry_open(const ImageRef *ref, const json_t *settings, const char *username, const char *password,

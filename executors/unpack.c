@@ -119,6 +119,8 @@ static la_ssize_t read_stream(struct archive *archive, void *data, const void **
 	Unpack *unpack = data;
 	if (unpack->ended)
 		return 0;
+	if (unpack->why) /* asked once more after it has failed */
+		return -1;
 	la_ssize_t len = unpack->a.archive_read_data(unpack->outer, unpack->buffer, BUFFER_BYTES);
 	if (len < 0) {
 		const char *why = unpack->a.archive_error_string(unpack->outer);
