@@ -17,7 +17,9 @@
 #include "agent/base/json.h"
 #include "executors/images.h"
 #include "executors/place.h"
+#include "executors/registry.h"
 #include "executors/root.h"
+#include "executors/unpack.h"
 
 #define SHM_BYTES (64 * 1024 * 1024)
 #define SWEEP_EVERY_US (60LL * 60 * G_USEC_PER_SEC)
@@ -43,7 +45,7 @@ static void held_free(void *data)
 
 static bool container_probe(GError **error)
 {
-	return executor_sandbox.probe(error);
+	return executor_sandbox.probe(error) && registry_probe(error) && unpack_probe(error);
 }
 
 /* "top:…:bottom"; the caller's. */

@@ -49,6 +49,7 @@ typedef struct Finding {
 typedef struct Report {
 	GArray *findings;
 	bool sandbox_works;
+	bool overlay_works;
 } Report;
 
 static void found(Report *report, const char *name, State state, char *means, const char *change)
@@ -119,7 +120,7 @@ static int mount_overlay(const char *folder)
 	        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	        mount("tmpfs", folder, "tmpfs", 0, "size=1m") < 0 || chdir(folder) < 0 || mkdir("low", 0755) < 0 ||
 	        mkdir("up", 0755) < 0 || mkdir("work", 0755) < 0 || mkdir("all", 0755) < 0 ||
-	        mount("overlay", "all", "overlay", 0, "lowerdir=low,upperdir=up,workdir=work") < 0)
+	        mount("overlay", "all", "overlay", 0, "lowerdir=low,upperdir=up,workdir=work,userxattr") < 0)
 		return errno;
 	return 0;
 }
@@ -140,7 +141,20 @@ static void check_overlay(Report *report)
 	        good ? g_strdup("folders can be laid over one another")
 	             : g_strdup_printf("folders cannot be laid over one another: %s",
 	                       WIFEXITED(status) ? g_strerror(WEXITSTATUS(status)) : "not tried"),
-	        "modprobe overlay; until then trees are copied, which is slower");
+	        "modprobe overlay; until then jobs in images cannot run");
+	report->overlay_works = good;
+}
+
+static void check_images(Report *report)
+{
+	g_autoptr(GError) error = NULL;
+	const Executor *container = executor_find("container");
+	bool good = container && container->probe(&error) && report->overlay_works;
+	found(report, "images", good ? STATE_OK : STATE_LIMITED,
+	        good ? g_strdup("'container', 'services' and docker actions run, without an engine")
+	             : g_strdup_printf("'container', 'services' and docker actions cannot run: %s",
+	                       error ? error->message : "their layers cannot be laid over one another"),
+	        "install libcurl4 and libarchive13, and do what the lines on sandbox and overlay say");
 }
 
 static void check_cgroup(Report *report)
@@ -246,6 +260,7 @@ static Report examine(const char *data)
 	check_filters(&report);
 	check_cgroup(&report);
 	check_overlay(&report);
+	check_images(&report);
 	check_disk(&report, data);
 	check_descriptors(&report);
 	check_program(&report, "python3", "steps of Python run", "install Python 3");

@@ -71,6 +71,12 @@ static bool load(Curl *out, GError **error)
 	return true;
 }
 
+bool registry_probe(GError **error)
+{
+	Curl curl;
+	return load(&curl, error);
+}
+
 struct Registry {
 	Curl curl;
 	CURL *handle;

@@ -14,6 +14,9 @@
 
 typedef struct Registry Registry;
 
+/** Is what it needs installed? */
+bool registry_probe(GError **error);
+
 /** How a pull looks at the world outside. */
 typedef struct RegistryWatch {
 	bool (*stopped)(void *data);                 /* asked often; true ends it; may be NULL */

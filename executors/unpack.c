@@ -71,6 +71,12 @@ static bool load(Archive *out, GError **error)
 	return true; /* it stays loaded */
 }
 
+bool unpack_probe(GError **error)
+{
+	Archive archive;
+	return load(&archive, error);
+}
+
 typedef struct Unpack {
 	Archive a;
 	struct archive *outer; /* takes the compression away */

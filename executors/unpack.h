@@ -25,6 +25,9 @@ typedef struct UnpackEnd {
 	int64_t left_out; /* devices and sockets */
 } UnpackEnd;
 
+/** Is what it needs installed? */
+bool unpack_probe(GError **error);
+
 /** Unpacks gzip, zstd or a plain tar from blob_fd's position. REMOTE when the layer breaks a rule; SYSTEM for the disk. */
 bool unpack_layer(int blob_fd, int folder_fd, const UnpackLimits *limits, UnpackEnd *out, GError **error);
 

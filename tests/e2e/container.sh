@@ -7,6 +7,8 @@ for program in docker-registry htpasswd busybox python3; do
 	command -v "$program" >/dev/null || { echo "SKIPPED: $program is not installed"; exit 0; }
 done
 
+long=9$RANDOM$RANDOM # what only this story's services have in their command lines
+
 registry_start() {
 	local n
 	for n in 1 2 3 4 5; do
@@ -18,7 +20,13 @@ registry_start() {
 	OCI_USER=$(sed -n 's/^OCI_USER=//p' "$work/registry/env")
 	OCI_PASSWORD=$(sed -n 's/^OCI_PASSWORD=//p' "$work/registry/env")
 }
-trap 'ended=$?; set +e; "$fixtures/oci-registry.sh" stop "$work/registry"; (exit $ended); cleanup' EXIT
+workers_end() { # of runs that a failure here has left
+	local pid
+	for pid in $(cat "$work"/xdg/assay/jobs/*/events.jsonl "$work"/home/xdg/assay/jobs/*/events.jsonl 2>/dev/null | jq -r 'select(.type=="begin").pid'); do
+		grep -aq assay-worker "/proc/$pid/cmdline" 2>/dev/null && kill -9 "$pid"
+	done
+}
+trap 'ended=$?; set +e; workers_end; "$fixtures/oci-registry.sh" stop "$work/registry"; (exit $ended); cleanup' EXIT
 
 images_make() {
 	python3 "$fixtures/oci-image.py" layout "$work/image-job" \
@@ -26,7 +34,7 @@ images_make() {
 		--file 'etc/hello=from the image\n' >/dev/null
 	python3 "$fixtures/oci-image.py" layout "$work/image-service" \
 		--config '{"Env":["PATH=/bin"],"Entrypoint":["/serve"],"Cmd":["8000"],"User":"worker"}' \
-		--script 'serve=#!/bin/sh\necho "serving as $(id -u) for $GREETING"\nsleep 1\nmkdir -p /tmp/www && echo "hello $GREETING" >/tmp/www/index.html\nexec httpd -f -p "$1" -h /tmp/www\n' >/dev/null
+		--script 'serve=#!/bin/sh\necho "serving as $(id -u) for $GREETING"\nsleep 1\nmkdir -p /tmp/www'"$long"' && echo "hello $GREETING" >/tmp/www'"$long"'/index.html\nexec httpd -f -p "$1" -h /tmp/www'"$long\n" >/dev/null
 	python3 "$fixtures/oci-image.py" layout "$work/image-action" \
 		--config '{"Env":["PATH=/bin"],"Entrypoint":["/act"]}' \
 		--script 'act=#!/bin/sh\necho "action args: $*; input $INPUT_WHO; $(pwd); $GITHUB_WORKSPACE"\necho "said=hi $INPUT_WHO" >>"$GITHUB_OUTPUT"\necho "FROM_ACTION=set" >>"$GITHUB_ENV"\ncat from-step\ntest -f "$GITHUB_EVENT_PATH" && echo event there\n' >/dev/null
@@ -116,6 +124,18 @@ jobs:
         continue-on-error: true
       - run: echo "after"
 YML
+	cat >"$1/.github/workflows/long.yml" <<YML
+on: push
+jobs:
+  waits:
+    runs-on: any
+    services:
+      web:
+        image: oci:$2
+        command: sleep $long
+        options: --health-cmd "false" --health-interval 30s --health-retries 100
+    steps: [{run: echo never}]
+YML
 	cat >"$1/.github/workflows/bad.yml" <<YML
 on: push
 jobs:
@@ -132,7 +152,7 @@ jobs:
     services:
       web:
         image: oci:$2
-        command: sleep 1000
+        command: sleep $long
         options: --health-cmd "echo sick; exit 1" --health-interval 1s --health-retries 2 --health-timeout 1s
     steps: [{run: echo never}]
   refused:
@@ -151,7 +171,7 @@ YML
 }
 has() { grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: no '$2'"; }; check "$who: $1"; }
 hasnt() { ! grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: '$2'"; }; check "$who: $1"; }
-processes() { ps -eo args= | grep -cE "^(httpd -f -p|sleep 1000)" || :; }
+processes() { ps -eo args= | grep -cE "^(httpd -f -p [0-9]+ -h /tmp/www$long|sleep $long)" || :; }
 
 walk() { # WHO: everything, by `run_as` as it is defined then
 	who=$1 out=$work/out-$1
@@ -188,6 +208,46 @@ walk() { # WHO: everything, by `run_as` as it is defined then
 	has "a private image without credentials" "it wants a user and a password; give 'credentials'"
 	has "a path of the host" "'/etc:/host:ro' is a path of this machine"
 	expect "$who: no service is left" 0 "$(processes)"
+	kill_worker
+	cancel
+}
+service_up() { # PROCESS: until the job's service runs
+	local i
+	for i in $(seq 300); do
+		[ "$(processes)" -ge 1 ] && return 0
+		sleep 0.1
+	done
+	cat "$out"; die "$who: the service did not start"
+}
+gone() { # WHAT
+	local i
+	for i in $(seq 100); do
+		[ "$(processes)" = 0 ] && { check "$who: $1"; return 0; }
+		sleep 0.1
+	done
+	ps -eo pid,ppid,args; die "$who: $1: its service still runs"
+}
+kill_worker() {
+	local run worker
+	run_as --workflow .github/workflows/long.yml >"$out" 2>&1 &
+	run=$!
+	service_up
+	worker=$(cat "$(jobs_of)"/*/events.jsonl | jq -r 'select(.type=="begin").pid' | tail -1)
+	kill -9 "$worker"
+	gone "a killed worker takes its services along"
+	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi
+}
+cancel() {
+	local run start
+	run_as --workflow .github/workflows/long.yml >"$out" 2>&1 &
+	run=$!
+	service_up
+	start=$SECONDS
+	interrupt
+	if wait "$run"; then die "$who: a cancelled run has succeeded"; fi
+	[ $((SECONDS - start)) -lt 30 ] || die "$who: the cancellation took $((SECONDS - start)) s"
+	has "a job that waits for a service can be cancelled" "cancelled"
+	gone "and ends it"
 }
 
 registry_start
@@ -199,12 +259,20 @@ workflow_write "$work/tree" "$work/image-job"
 git add -A; git commit -qm first
 chmod -R a+rX "$work"/image-* "$work/tree"
 
-run_as() { "$ASSAY" run --repo "$work/tree" --event push "$@"; }
+run_as() { exec_as "$ASSAY" run --repo "$work/tree" --event push "$@"; }
+exec_as() { "$@"; }
+jobs_of() { echo "$XDG_DATA_HOME/assay/jobs"; }
+interrupt() { pkill_run; }
+pkill_run() { # the agent of this run: its own process, found by its working tree
+	local pid
+	for pid in $(ps -eo pid=,args= | awk -v t="$work/tree" '$2 ~ /assay$/ && $3 == "run" && index($0, t) {print $1}'); do kill -INT "$pid" 2>/dev/null || :; done
+}
 if [ "$(id -u)" = 0 ]; then
 	walk root
 	[ -d "$XDG_DATA_HOME/assay/images/layers-64001" ] || ls -R "$XDG_DATA_HOME" | head -50
 	user=nobody
 	mkdir -p "$work/home"; chown "$user" "$work/home"
+	jobs_of() { echo "$work/home/xdg/assay/jobs"; }
 	run_as() {
 		runuser -u "$user" -- env HOME="$work/home" XDG_DATA_HOME="$work/home/xdg" ASSAY_SOCKET=none "$ASSAY" run --repo "$work/tree" --event push "$@"
 	}
