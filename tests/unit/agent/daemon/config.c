@@ -83,6 +83,31 @@ static void unknown_key_is_refused_with_its_place(void)
 	g_assert_nonnull(strstr(error->message, ":3:3: unknown key 'bodi'"));
 }
 
+static void images_are_as_a_worker_is_told(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = load("images:\n  registries: [ghcr.io]\n  mirrors: {docker.io: ['http://m:5000']}\n  plain_http: ['r:5000']\n"
+	                                "  volumes: [/srv/a, {path: /srv/b, writable: true}]\n  keep: 2 d\n  size: 1 GiB\n  stall: 5 s\n",
+	        &error);
+	g_assert_no_error(error);
+	const json_t *images = config->images;
+	g_assert_cmpstr(json_string_value(json_array_get(json_object_get(images, "registries"), 0)), ==, "ghcr.io");
+	g_assert_cmpstr(json_string_value(json_array_get(json_object_get(json_object_get(images, "mirrors"), "docker.io"), 0)), ==,
+	        "http://m:5000");
+	g_assert_cmpint(json_integer_value(json_object_get(images, "age_us")), ==, INT64_C(172800000000));
+	g_assert_cmpint(json_integer_value(json_object_get(images, "bytes")), ==, 1 << 30);
+	g_assert_cmpint(json_integer_value(json_object_get(images, "stall_s")), ==, 5);
+	g_assert_true(json_is_true(json_object_get(json_array_get(json_object_get(images, "volumes"), 1), "writable")));
+	static const char *const wrong[] = {"images: {mirrors: [x]}\n", "images: {mirrors: {docker.io: [m]}}\n", "images: {volumes: [rel]}\n",
+	        "images: {volumes: ['/']}\n", "images: {registry: []}\n", "images: {local: x}\n"};
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		g_autoptr(GError) why = NULL;
+		g_autoptr(Config) none = load(wrong[i], &why);
+		g_assert_null(none);
+		g_assert_nonnull(why);
+	}
+}
+
 static void sources_of_actions_are_a_list_and_may_be_none(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -104,6 +129,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
 	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
 	g_test_add_func("/config/unknown_key_is_refused_with_its_place", unknown_key_is_refused_with_its_place);
+	g_test_add_func("/config/images_are_as_a_worker_is_told", images_are_as_a_worker_is_told);
 	g_test_add_func("/config/sources_of_actions_are_a_list_and_may_be_none", sources_of_actions_are_a_list_and_may_be_none);
 	return g_test_run();
 }
