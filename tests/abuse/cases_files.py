@@ -25,7 +25,7 @@ def F1(t):
     other.mkdir(parents=True)
     (other / "model").write_text("another job's\n")
     t.refused(Attempt(f"read={state}/token", GONE), Attempt(f"read={other}/model", GONE), Attempt("read=/etc/shadow", GONE),
-              Attempt("list=/root", GONE), Attempt(f"list={state}", GONE), Attempt("list=/home", "ok", control=None),
+              Attempt("list=/root", GONE, image=False), Attempt(f"list={state}", GONE), Attempt("list=/home", "ok", control=None),
               Attempt("list=/var/lib", GONE), Attempt("list=/etc/ssl/private", GONE, absent="ENOENT"))
     # a real agent: its database, its key, the folder of the job itself and of others
     agent = Agent(t)
@@ -39,8 +39,9 @@ def F1(t):
 def F2(t):
     """writing /usr, /etc and /, mounting over them, remounting"""
     places = ["/usr/local/bin/assay-abuse", "/usr/assay-abuse", "/etc/assay-abuse", "/assay-abuse"]
-    t.refused(*(Attempt(f"create={p}", SHUT) for p in places), Attempt("write=/etc/passwd", SHUT),
-              Attempt("write=/usr/bin/env", SHUT, absent="ETXTBSY"),
+    # an image's root is the job's own: what is written there goes with it (F17)
+    t.refused(*(Attempt(f"create={p}", SHUT, image=False) for p in places), Attempt("write=/etc/passwd", SHUT, image=False),
+              Attempt("write=/usr/bin/env", SHUT, absent="ETXTBSY", image=False),
               *(Attempt(f"remount={p}", "EPERM", control="cage", outside="remount=/tmp") for p in ("/usr", "/etc", "/")),
               Attempt("mount_bind=/usr", "EPERM", control="cage"), Attempt("mount_tmpfs=/usr", "EPERM", control="cage"),
               Attempt("mount_setattr=/usr", "EPERM", control="cage", outside="mount_setattr=/tmp"))
@@ -82,7 +83,7 @@ def F5(t):
               Attempt(f"read=/proc/{agent.process.pid}/exe", "ENOENT"),
               Attempt("self_program", "ETXTBSY", control=None))
     # PATH's programs of the host, through the mounts of the place
-    t.refused(Attempt("write=/usr/bin/env", SHUT + " ETXTBSY", control=None))
+    t.refused(Attempt("write=/usr/bin/env", SHUT + " ETXTBSY", control=None, image=False))
     for path, before in t.rig.digests.items():
         t.check(digest(path) == before, f"{pathlib.Path(path).name} is as it was")
 
@@ -107,7 +108,7 @@ def F7(t):
 set -e
 mount -t tmpfs none /usr/local/share
 mkdir /usr/local/share/late
-"$@" -c 'echo ready; while [ ! -e go ]; do sleep 0.05; done; ls /usr/local/share/late | wc -l' >"$OUT" &
+"$@" -c 'echo ready; while [ ! -e go ]; do sleep 0.05; done; ls /usr/local/share/late 2>/dev/null | wc -l' >"$OUT" &
 for i in $(seq 400); do grep -q ready "$OUT" && break; sleep 0.05; done
 mount -t tmpfs late /usr/local/share/late
 touch /usr/local/share/late/appeared
@@ -120,8 +121,9 @@ mount -t tmpfs late /usr/local/share/c; touch /usr/local/share/c/appeared; touch
 wait
 """
     out = t.base / "f7"
-    command = ["unshare", "--mount", "--propagation", "shared", "bash", "-c", script, "bash", *who, str(t.rig.assay), "exec",
-               "--executor", t.executor, "--", "/bin/sh"]
+    inside = t.exec_command("")
+    command = ["unshare", "--mount", "--propagation", "shared", "bash", "-c", script, "bash", *who,
+               *map(str, inside[:inside.index("/bin/sh") + 1])]
     got = subprocess.run(command, env=t.environment(OUT=str(out)), capture_output=True, text=True, timeout=60 * SLOW,
                          check=False)
     t.check(got.returncode == 0, "the two sides", got.stderr)
@@ -191,7 +193,10 @@ def F10(t):
     t.check(control.stdout == "0 0\n", "control: outside it becomes root", control.stdout + control.stderr)
     (work / "go").touch()
     out = process.communicate(timeout=30 * SLOW)[0].decode()
-    t.check(out == "1001 1001\n1001\n1001\n", "inside it stays who it was", out)
+    me = "0" if t.image else "1001"  # an image's root is nobody's root outside, as the next line sees
+    t.check(out == f"{me} {me}\n{me}\n{me}\n", "inside it stays who it was", out)
+    owner = t.shell("cat /proc/self/uid_map").stdout.split()
+    t.check(owner[0] == me and owner[2] == "1" and (not t.image or owner[1] != "0"), "one id, and not the host's root", str(owner))
     run = t.run("on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - run: cp /bin/true p && chmod 6755 p && test -u p\n"
                 "      - uses: actions/upload-artifact@v4\n        with: {name: p, path: p}\n"
                 "  b:\n    runs-on: any\n    needs: a\n    steps:\n      - uses: actions/download-artifact@v4\n"
@@ -272,7 +277,7 @@ def F14(t):
 
 def F15(t):
     """writing /sys, mounting control groups, release_agent"""
-    t.refused(Attempt("list=/sys/fs/cgroup", GONE), Attempt("create=/sys/abuse", SHUT + " ENOENT", control=None),
+    t.refused(Attempt("list=/sys/fs/cgroup", GONE), Attempt("create=/sys/abuse", SHUT + " ENOENT", control=None, image=False),
               Attempt("mount_type=cgroup2", "EPERM", control="cage"), Attempt("mount_type=sysfs", "EPERM", control="cage"),
               Attempt("mount_cgroup_v1", "EPERM", control="cage", absent="EBUSY EINVAL"),
               Attempt("cgroup_by_new_user=cgroup2", "EPERM"),
@@ -301,7 +306,17 @@ def F16(t):
 
 
 def F17(t):
-    """writing through what a cache or a data version brought"""
+    """writing through what a cache, a data version or an image's layers brought"""
+    if t.image:
+        first = t.shell("cat /etc/passwd; cksum /bin/busybox")
+        layers = {p: digest(p) for p in (t.base / "store").rglob("*") if p.is_file() and not p.is_symlink()}
+        t.shell("echo evil >/etc/passwd; echo evil >>/bin/busybox; ln /bin/busybox /h && echo x >>/h; rm -rf /etc /bin/busybox /lib")
+        again = t.shell("cat /etc/passwd; cksum /bin/busybox")
+        t.check(first.stdout == again.stdout and first.stdout.count("\n") > 1, "the next job has the image as it was",
+                f"{first.stdout} {again.stdout} {again.stderr}")
+        t.check(layers and all(digest(p) == d for p, d in layers.items()), f"the {len(layers)} files kept of it are as they were")
+        own = t.shell("echo evil >/etc/passwd && cat /etc/passwd")
+        return t.check(own.stdout == "evil\n", "control: the job that wrote sees it", own.stdout + own.stderr)
     step = "      - uses: actions/cache@v4\n        with: {path: kept, key: k}\n"
     head = "on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n"
     data = t.base / "shared-data"

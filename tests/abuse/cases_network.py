@@ -78,7 +78,7 @@ def N3(t):
                           stdin=subprocess.PIPE)
         process.stdin.write(t.rig.attempts.read_bytes())
         process.stdin.close()
-        t.need(process.stderr.readline() == b"ready\n", "the job listens")
+        t.need(t.await_line(process, "ready"), "the job listens")
         outside = subprocess.run([t.rig.attempts, f"abstract={name}-in"], capture_output=True, text=True, check=False)
         t.check("ECONNREFUSED" in outside.stdout, f"the host does not reach a job's [{network}]", outside.stdout)
         other = t.inside([f"abstract={name}-in"], network)[f"abstract={name}-in"]
@@ -136,8 +136,7 @@ def N7(t):
         process.stdin.write(t.rig.attempts.read_bytes())
         process.stdin.close()
         holders.append(process)
-    lines = [p.stderr.readline() for p in holders]
-    t.check(lines == [b"ready\n"] * 2, "both have it at the same time", str(lines))
+    t.check(all([t.await_line(p, "ready") for p in holders]), "both have it at the same time")
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen(1)

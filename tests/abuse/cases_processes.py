@@ -288,6 +288,8 @@ def J8(t):
     attempts += [Attempt(f"setns={name}", "EPERM", control=outside) for name in ("net", "uts", "ipc")]
     attempts += [Attempt("setns_by_pidfd=1", "EPERM", control=None)]
     t.refused(*attempts)
+    if t.image:
+        return
     # libraries fall back from clone3, and threads work
     got = t.shell("python3 -c 'import threading; x=[]; a=threading.Thread(target=x.append, args=(1,)); a.start(); a.join(); print(x)'")
     t.check(got.stdout == "[1]\n", "threads and processes work without clone3", got.stdout + got.stderr)
@@ -380,15 +382,16 @@ def J14(t):
 def J15(t):
     """ten thousand orphans, every exit code, every fatal signal"""
     count = int(os.environ.get("ASSAY_ABUSE_ORPHANS", "3000" if not t.rig.guest else "500"))
-    got = t.call(t.exec_command("cat >try && chmod 755 try && ./try orphans=%d; ls -d /proc/[0-9]* | wc -l" % count),
+    got = t.call(t.exec_command("cat >try && chmod 755 try && ./try orphans=%d; "
+                            "for i in $(seq 100); do n=$(ls -d /proc/[0-9]* | wc -l); [ $n -lt 10 ] && break; sleep 0.1; done; echo $n" % count),
                  input=t.rig.attempts.read_bytes(), timeout=200)
     t.check(f"ok\t{count}" in got.stdout, f"{count} orphans", got.stdout + got.stderr)
     t.check(int(got.stdout.split()[-1]) < 10, "all reaped", got.stdout[-100:])
-    codes = range(0, 256, 1 if not t.rig.guest else 50)
+    codes = range(0, 256, 50 if t.rig.guest or t.image else 1)
     wrong = [code for code in codes if t.shell(f"exit {code}").returncode != code]
     t.check(not wrong, "exit codes are exact", str(wrong))
     ignored = {17, 18, 19, 20, 21, 22, 23, 28, 32, 33}
-    numbers = [n for n in range(1, 65) if n not in ignored] if not t.rig.guest else [6, 9, 11, 34]
+    numbers = [n for n in range(1, 65) if n not in ignored] if not t.rig.guest and not t.image else [6, 9, 11, 34]
     wrong = [n for n in numbers if t.shell(f"kill -{n} $$").returncode != 128 + n]
     t.check(not wrong, "fatal signals are exact", str(wrong))
     run = t.job("kill -SEGV $$")

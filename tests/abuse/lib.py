@@ -31,6 +31,10 @@ class NotHere(Exception):
     pass
 
 
+class Untried(Exception):
+    """This executor's part of a case that nobody has written."""
+
+
 def sleep_until(what, seconds, step=0.02):
     """Waits until what() is true; False when it does not become so."""
     end = time.monotonic() + seconds * SLOW
@@ -69,11 +73,12 @@ def rss_kib(pid):
 class Attempt:
     """One line for `try`: what it must meet inside, and how it is shown to work outside."""
 
-    def __init__(self, text, met, outside=None, control="bare", absent=()):
+    def __init__(self, text, met, outside=None, control="bare", absent=(), image=True):
         self.text = text
         self.met = set(met.split() if isinstance(met, str) else met)
         self.outside = outside or text
         self.control = control
+        self.image = image if isinstance(image, bool) else set(image.split())  # in an image: not asked, or another outcome
         self.absent = set(absent.split() if isinstance(absent, str) else absent) | LACKING
 
 
@@ -101,6 +106,16 @@ class Rig:
         self.sensitive.chmod(0o700)
         (self.sensitive / "token").write_text("canary-token\n")
         (self.sensitive / "token").chmod(0o600)
+
+    def image(self):
+        """An image with a shell and little else, as a folder."""
+        folder = self.root / "image"
+        if not folder.exists():
+            maker = pathlib.Path(__file__).resolve().parent.parent / "fixtures/oci-image.py"
+            subprocess.run([sys.executable, maker, "layout", folder, "--config", '{"Env":["PATH=/bin:/usr/bin"]}'],
+                           check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        return folder
 
     def close(self):
         subprocess.run(["chmod", "-R", "u+rwX", str(self.root)], check=False, stderr=subprocess.DEVNULL)
@@ -150,7 +165,8 @@ class Context:
         self.temporary = self.base / "tmp"
         self.temporary.mkdir()
         self.give(self.temporary)
-        self.passed, self.lacking, self.failures = [], [], []
+        self.passed, self.lacking, self.failures, self.untried = [], [], [], []
+        self.image = executor == "container"
         self.closing = []
 
     # ---- what a case says ----
@@ -214,7 +230,8 @@ class Context:
     # ---- inside ----
 
     def exec_command(self, script, *arguments, network="none"):
-        return [self.rig.assay, "exec", "--executor", self.executor, "--network", network, "--", "/bin/sh", "-c", script,
+        where = ["--image", f"oci:{self.rig.image()}", "--store", self.base / "store"] if self.image else []
+        return [self.rig.assay, "exec", "--executor", self.executor, *where, "--network", network, "--", "/bin/sh", "-c", script,
                 "sh", *arguments]
 
     def inside(self, texts, network="none"):
@@ -247,8 +264,9 @@ class Context:
         for attempt in attempts:
             outcome, detail = rows[attempt.text]
             said = f"{attempt.text}{where}"
-            if outcome not in attempt.met:
-                self.check(False, said, f"met {outcome} {detail}, wanted {'|'.join(sorted(attempt.met))}")
+            met = attempt.image if self.image and isinstance(attempt.image, set) else attempt.met
+            if outcome not in met:
+                self.check(False, said, f"met {outcome} {detail}, wanted {'|'.join(sorted(met))}")
                 continue
             if attempt.control is None:
                 self.passed.append(said)
@@ -262,6 +280,9 @@ class Context:
                 self.check(False, said, f"its control {attempt.outside} ({attempt.control}) met {control} {why}")
 
     def refused(self, *attempts, network="none"):
+        attempts = [each for each in attempts if not self.image or each.image]
+        if not attempts:
+            return
         self.judge(attempts, self.inside([a.text for a in attempts], network),
                    "" if network == "none" else f" [{network}]")
 
@@ -269,6 +290,13 @@ class Context:
         if self.executor != "sandbox":
             return
         self.judge(attempts, self.unfiltered([a.text for a in attempts]), " [no filter]")
+
+    def await_line(self, process, wanted):
+        """A line on stderr, behind what is said of images."""
+        line = "-"
+        while line and line.strip() != wanted:
+            line = process.stderr.readline().decode()
+        return bool(line)
 
     def exec_folder(self):
         """The work folder, on the host, of a command of `assay exec` that is under way."""
@@ -297,6 +325,8 @@ class Context:
         return path
 
     def run_command(self, workflow, *arguments, files=None, config=None, data=None):
+        if self.image:
+            raise Untried("its jobs need programs that the image of the list has not")
         command = [self.rig.assay, "run", "--json", "--repo", self.repo(workflow, files), "--data",
                    data or self.base / "data", "--executor", self.executor]
         if config:
@@ -395,6 +425,8 @@ class Agent:
 
     def add_repo(self, name, workflow, files=None):
         """A bare repo with one commit."""
+        if self.context.image:
+            raise Untried("its jobs need programs that the image of the list has not")
         context = self.context
         folder = context.repo(workflow, files)
         bare = context.base / f"{name.replace('/', '-')}.git"

@@ -11,6 +11,7 @@ the table also goes there. Exit status 1 when a case fails.
 import argparse
 import os
 import pathlib
+import shutil
 import sys
 import time
 import traceback
@@ -34,6 +35,8 @@ def run_case(rig, case, executor, user):
     context = lib.Context(rig, executor, user, rig.root / f"{case.__name__}-{executor}-{user}")
     try:
         case(context)
+    except lib.Untried as why:
+        context.untried.append(str(why))
     except lib.NotHere as why:
         context.not_here(str(why))
     except lib.Failed as why:
@@ -47,10 +50,13 @@ def run_case(rig, case, executor, user):
         return ("KNOWN", f"{known}; {'; '.join(context.failures)}") if known else ("FAIL", "; ".join(context.failures))
     if case.__name__ in KNOWN and context.passed:
         return "FAIL", "it holds now: take it from the list of what does not"
+    if context.untried and not context.passed:
+        return "UNTRIED", "; ".join(context.untried)
     if not context.passed:
         return "NOT HERE", "; ".join(dict.fromkeys(context.lacking)) or "nothing was tried"
     note = "; ".join(dict.fromkeys(context.lacking))
-    return "PASS", f"{len(context.passed)} tried" + (f"; not here: {note}" if note else "")
+    return "PASS", f"{len(context.passed)} tried" + (f"; not here: {note}" if note else "") + (
+        f"; untried: {'; '.join(context.untried)}" if context.untried else "")
 
 
 def main():
@@ -58,11 +64,14 @@ def main():
     parser.add_argument("--build", default="build-release")
     parser.add_argument("--guest", action="store_true", help="this machine is a throw-away one: change it as a whole")
     parser.add_argument("--users", default="root,user" if os.geteuid() == 0 else "user")
-    parser.add_argument("--executors", default="sandbox")
+    parser.add_argument("--executors", default="sandbox,container")
     parser.add_argument("cases", nargs="*")
     options = parser.parse_args()
     build = pathlib.Path(options.build).resolve()
     rig = lib.Rig(build, options.guest)
+    if "container" in options.executors and not shutil.which("busybox"):
+        print("NOT TRIED: executor container, whose image is made of busybox, which is not installed")
+        options.executors = options.executors.replace(",container", "")
     columns = [(e, u) for e in options.executors.split(",") for u in options.users.split(",")]
     table, failed = [], 0
     try:
@@ -82,8 +91,8 @@ def main():
         rig.close()
     lines = [f"{'case':5}" + "".join(f"{executor + ' ' + user:16}" for executor, user in columns) + "what"]
     for case, row in table:
-        partly = "*" if any(v == "PASS" and "not here" in n for v, n in row) else ""
-        lines.append(f"{case.__name__:5}" + "".join(f"{v + ('*' if v == 'PASS' and 'not here' in n else ''):16}" for v, n in row)
+        partly = "*" if any(v == "PASS" and ("not here" in n or "untried" in n) for v, n in row) else ""
+        lines.append(f"{case.__name__:5}" + "".join(f"{v + ('*' if v == 'PASS' and ('not here' in n or 'untried' in n) else ''):16}" for v, n in row)
                      + case.__doc__.strip() + (" (* in part)" if partly else ""))
     print("\n" + "\n".join(lines))
     if os.environ.get("ASSAY_ABUSE_TABLE"):

@@ -1,0 +1,33 @@
+#!/bin/bash
+# The abuse cases that need a machine of one's own: a core handler, controllers of cgroup v2 under systemd, a metadata
+# address. Builds a guest once (make-guest.sh, about a minute on an idle machine, kept in $ASSAY_GUEST_CACHE), then runs the
+# cases in it. Exit status 0 when they hold, 1 when one does not, 77 when no guest can be had here: then it says why.
+#
+#   tests/guest/abuse.sh BUILD_DIR [CASE…]
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${1:?the build folder}" && pwd)
+shift
+cases=("$@")
+[ ${#cases[@]} -gt 0 ] || cases=(F13 F14 J5 J6 J7 J13 N5)
+none() { echo "NOT SHOWN: ${cases[*]} in the guest: $*"; exit 77; }
+[ "$(id -u)" = 0 ] || none "making one needs root"
+for program in mmdebstrap qemu-system-x86_64 qemu-img mke2fs cpio; do
+	command -v $program >/dev/null || none "$program is not installed"
+done
+work=$(mktemp -d "${TMPDIR:-/tmp}/assay-guest.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+image=$(timeout "${ASSAY_GUEST_BUILD_S:-300}" "$here/make-guest.sh" -p "python3 git jq iproute2" 2>"$work/log") ||
+	none "it was not built within ${ASSAY_GUEST_BUILD_S:-300} s: $(tail -1 "$work/log")"
+mkdir -p "$work/in/build/tests" "$work/in/tests" "$work/in/lib"
+cp "$build"/assay "$build"/assay-agent "$build"/assay-worker "$work/in/build/"
+cp "$build"/tests/abuse-try "$build"/tests/abuse-unfiltered "$work/in/build/tests/"
+cp -r "$here/../abuse" "$work/in/tests/"
+ldd "$build"/assay-agent "$build"/assay-worker "$build"/tests/abuse-unfiltered | awk '/=> \//{print $3}' | sort -u |
+	xargs -I{} cp -L {} "$work/in/lib/"
+rm -f "$work"/in/lib/lib{c,m}.so*
+status=0
+"$here/run-guest.sh" -i "$image" -d "$work/in" -t "${ASSAY_GUEST_RUN_S:-420}" "$here/inside.sh" "${cases[@]}" || status=$?
+[ $status != 124 ] || { echo "NOT SHOWN: what is missing above: the guest was not through within ${ASSAY_GUEST_RUN_S:-420} s"; exit 77; }
+[ $status != 125 ] || none "it does not come up"
+exit $status
