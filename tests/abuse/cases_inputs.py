@@ -2,23 +2,216 @@
 """X1 to X8: archives, images, repositories, environments, secrets, logs, disks, descriptors."""
 import base64
 import contextlib
+import gzip
+import hashlib
+import io
 import json
 import os
 import pathlib
 import re
-import signal
+import shutil
 import socket
 import struct
 import subprocess
+import tarfile
 import threading
 import time
 import urllib.request
 
 from cases_files import holds
 from cases_processes import workers
-from lib import Agent, Attempt, NotHere, SLOW, processes, rss_kib, sleep_until
+from lib import Agent, Attempt, NotHere, SLOW, Untried, rss_kib, sleep_until
 
 HEAD = "on: [push, workflow_dispatch]\njobs:\n  a:\n    runs-on: any\n    steps:\n"
+
+
+# ---- images, and what their layers hold ----
+
+def entry(name, data=None, kind=tarfile.REGTYPE, link="", mode=0o644, **more):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode, info.size = kind, link, mode, len(data or b"")
+    info.pax_headers = more.pop("pax", {})
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, data
+
+
+def layer(*entries):
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, data in entries:
+            tar.addfile(info, io.BytesIO(data) if data else None)
+    return raw.getvalue()
+
+
+def image(t, name, *layers, config=None, spoil=None):
+    """An image: the list's own with layers upon it; spoil() may change the blobs and what is said of them."""
+    folder = t.base / f"image-{name}"
+    shutil.copytree(t.rig.image(), folder)
+    blobs = folder / "blobs/sha256"
+
+    def put(data):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+    index = json.loads((folder / "index.json").read_text())
+    index["manifests"] = [each for each in index["manifests"] if (blobs / each["digest"][7:]).exists()][:1]
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    said = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())
+    for raw in layers:
+        packed = gzip.compress(raw, 1) if isinstance(raw, bytes) else raw[0]
+        described = put(packed)
+        manifest["layers"].append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **described})
+        said["rootfs"]["diff_ids"].append("sha256:" + (hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else raw[1]))
+    said["config"] = {**said.get("config", {}), **(config or {})}
+    manifest["config"].update(put(json.dumps(said).encode()))
+    if spoil:
+        spoil(manifest, blobs)
+    index["manifests"][0].update(put(json.dumps(manifest).encode()))
+    (folder / "index.json").write_text(json.dumps(index))
+    t.give_all(folder)
+    return folder
+
+
+def in_image(t, folder, script, store="store"):
+    return t.call([t.rig.assay, "exec", "--image", f"oci:{folder}", "--store", t.base / store, "--", "/bin/sh", "-c", script],
+                  timeout=180)
+
+
+def X1(t):
+    """archives: ways out by names and links, devices, set-user-ID, bombs (as layers of an image)"""
+    if not t.image:
+        raise Untried("archives are unpacked as images' layers; artifacts and caches of the wire protocol have unit tests")
+    outside = t.base / "outside"
+    outside.mkdir()
+    (outside / "canary").write_text("do-not-take-me\n")
+    (outside / "canary").chmod(0o644)
+    t.give_all(outside)
+    up = "../" * 20 + str(outside)[1:]
+    evil = b"evil\n"
+    sym, hard = tarfile.SYMTYPE, tarfile.LNKTYPE
+    ways = {
+        "dotdot": [entry(f"{up}/made", evil)], "absolute": [entry(f"{outside}/made", evil)],
+        "dotdot-within": [entry(f"usr/../{up}/made", evil)],
+        "link-then-file": [entry("way", kind=sym, link=str(outside)), entry("way/made", evil)],
+        "link-up-then-file": [entry("way", kind=sym, link=up), entry("way/made", evil)],
+        "links-in-links": [entry("a", kind=sym, link=".."), entry("b", kind=sym, link=f"a/{up}"), entry("b/made", evil)],
+        "hardlink-out": [entry("took", kind=hard, link=f"{outside}/canary")],
+        "hardlink-up": [entry("took", kind=hard, link=f"{up}/canary")],
+        "hardlink-through-link": [entry("way", kind=sym, link=str(outside)), entry("took", kind=hard, link="way/canary")],
+        "overwrite-through-link": [entry("way", kind=sym, link=f"{outside}/canary"), entry("way", evil)],
+        "twice": [entry("double", b"one\n"), entry("double", kind=sym, link=str(outside)), entry("double/made", evil)],
+    }
+    for name, entries in ways.items():
+        folder = image(t, name, layer(*entries))
+        got = in_image(t, folder, "cat /took /way/canary /double/canary 2>/dev/null; echo inside")
+        contained = got.returncode == 0 and "inside" in got.stdout and "do-not-take-me" not in got.stdout
+        refused = got.returncode != 0 and got.stderr.strip() != ""
+        t.check(contained or refused, f"{name}: {'refused' if refused else 'contained'}", f"{got.returncode} {got.stdout} {got.stderr[-300:]}")
+        t.check(sorted(os.listdir(outside)) == ["canary"] and (outside / "canary").read_text() == "do-not-take-me\n"
+                and (outside / "canary").stat().st_nlink == 1, f"{name}: the host is as it was")
+    got = in_image(t, image(t, "nodes", layer(entry("node", kind=tarfile.CHRTYPE, devmajor=1, devminor=5, mode=0o666),
+                                              entry("disk", kind=tarfile.BLKTYPE, devmajor=7, devminor=0, mode=0o666),
+                                              entry("suid", open(t.rig.attempts, "rb").read(), mode=0o6755))),
+                   "head -c 1 /node | wc -c; /suid euid; id -u")
+    if got.returncode == 0:
+        t.check(got.stdout.split() == ["0", "0", "0", "0"], "nodes are none, set-user-ID has no effect", got.stdout + got.stderr)
+    else:
+        t.check("node" in got.stderr, "nodes are refused by name", got.stderr)
+    # bombs: each with the limit that it meets
+    zeros = 3 << 30 if not t.rig.guest else 600 << 20
+    packed, raw = bomb(zeros)
+    got = in_image(t, image(t, "ratio", (packed, raw)), "echo inside")
+    t.check(got.returncode != 0 and re.search(r"ratio|times|expands|more than|compress", got.stderr), "a bomb by its ratio is refused by name",
+            f"{got.returncode} {got.stderr[-400:]}")
+    t.check(disk_bytes(t.base / "store") < 1 << 30, "and takes no disk", str(disk_bytes(t.base / "store")))
+    deep = layer(entry("/".join(["d"] * 400) + "/f", evil))
+    got = in_image(t, image(t, "deep", deep), "echo inside")
+    t.check(got.returncode != 0 or "inside" in got.stdout, "400 folders deep: refused or there", got.stderr[-300:])
+    # the control: Python's own tarfile, without its filters, does go out
+    elsewhere = t.base / "plain"
+    elsewhere.mkdir()
+    with tarfile.open(fileobj=io.BytesIO(layer(*ways["link-then-file"]))) as tar:
+        tar.extractall(elsewhere, **({"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}))
+    t.check((outside / "made").exists(), "control: a plain unpacking leads out")
+    (outside / "made").unlink()
+
+
+def bomb(size):
+    """A layer of one file of zeros, packed without ever being whole."""
+    raw, digest = io.BytesIO(), hashlib.sha256()
+    pack = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=9)
+    info = tarfile.TarInfo("zeros")
+    info.size = size
+    block = b"\0" * (1 << 20)
+    for part in [info.tobuf(), *([block] * (size >> 20)), b"\0" * 1024]:
+        pack.write(part)
+        digest.update(part)
+    pack.close()
+    return raw.getvalue(), digest.hexdigest()
+
+
+def disk_bytes(folder):
+    return sum(p.lstat().st_blocks * 512 for p in folder.rglob("*")) if folder.exists() else 0
+
+
+def X2(t):
+    """images: wrong digests and sizes, whiteouts through links, overlay's own attributes, huge configurations"""
+    if not t.image:
+        raise Untried("the sandbox knows no images")
+    outside = t.base / "outside"
+    outside.mkdir()
+    (outside / "canary").write_text("stay\n")
+    t.give_all(outside)
+
+    def wrong_bytes(manifest, blobs):
+        path = blobs / manifest["layers"][-1]["digest"][7:]
+        data = bytearray(path.read_bytes())
+        data[-9] ^= 1
+        path.write_bytes(bytes(data))
+
+    def other_layer(manifest, blobs):
+        (blobs / manifest["layers"][-1]["digest"][7:]).write_bytes(gzip.compress(layer(entry("other", b"x"))))
+
+    def wrong_size(manifest, blobs):
+        manifest["layers"][-1]["size"] += 7
+
+    def lied_config(manifest, blobs):
+        path = blobs / manifest["config"]["digest"][7:]
+        path.write_bytes(path.read_bytes().replace(b"PATH", b"HTAP"))
+    plain = layer(entry("plain", b"x\n"))
+    for name, spoil in (("wrong-bytes", wrong_bytes), ("other-layer", other_layer), ("wrong-size", wrong_size), ("config", lied_config)):
+        got = in_image(t, image(t, name, plain, spoil=spoil), "echo inside", store=f"store-{name}")
+        t.check(got.returncode != 0 and "inside" not in got.stdout and re.search(r"digest|size|bytes|sha256", got.stderr),
+                f"{name}: refused by name", f"{got.returncode} {got.stdout} {got.stderr[-300:]}")
+    got = in_image(t, image(t, "diff-id", (gzip.compress(plain), "0" * 64)), "echo inside", store="store-diff")
+    t.check(got.returncode != 0 and re.search(r"diff|digest|sha256", got.stderr), "diff_ids that are not true are refused", got.stderr[-300:])
+    for name, entries in (("whiteout-through-link", [[entry("way", kind=tarfile.SYMTYPE, link=str(outside))], [entry("way/.wh.canary", b"")]]),
+                          ("opaque-through-link", [[entry("way", kind=tarfile.SYMTYPE, link=str(outside))], [entry("way/.wh..wh..opq", b"")]]),
+                          ("whiteout-up", [[entry("../" * 20 + str(outside)[1:] + "/.wh.canary", b"")]])):
+        got = in_image(t, image(t, name, *(layer(*each) for each in entries)), "echo inside")
+        t.check((outside / "canary").exists(), f"{name}: the host's file is there", got.stderr[-200:])
+    pax = {f"SCHILY.xattr.{prefix}.overlay.{key}": value for prefix in ("user", "trusted")
+           for key, value in (("redirect", str(outside)), ("metacopy", ""), ("opaque", "y"), ("origin", "x"))}
+    folder = image(t, "attributes", layer(entry("etc", kind=tarfile.DIRTYPE, mode=0o755, pax=pax), entry("meta", b"m\n", pax=pax)))
+    got = in_image(t, folder, "cat /etc/passwd /meta; ls /etc/canary 2>&1", store="store-attributes")
+    marks = []
+    for path in (t.base / "store-attributes").rglob("*"):
+        with contextlib.suppress(OSError):
+            marks += [f"{path}: {each}" for each in os.listxattr(path, follow_symlinks=False)
+                      if re.search(r"overlay\.(redirect|metacopy|origin)", each)]
+    t.check(not marks, "overlay's own attributes of a layer are dropped", str(marks[:3]))
+    t.check(got.returncode != 0 or ("root:x:0" in got.stdout and "stay" not in got.stdout), "and hide and show nothing", got.stdout + got.stderr[-200:])
+    many = {"Env": [f"V{i}=x" for i in range(100000)]}
+    began = time.monotonic()
+    got = in_image(t, image(t, "environment", config=many), "env | wc -l")
+    t.check(got.returncode != 0 or got.stdout.strip().isdigit(), "10^5 variables: refused by name or there", got.stderr[-300:])
+    t.check(time.monotonic() - began < 20 * SLOW, "in bounded time")
+    if got.returncode != 0:
+        t.check(re.search(r"variables|Env|environment|larger|smaller", got.stderr), "the reason is the environment", got.stderr[-300:])
+    # the control: an honest image with the same layers runs
+    got = in_image(t, image(t, "honest", plain), "cat /plain", store="store-honest")
+    t.check(got.stdout == "x\n", "control: an honest one runs", got.stdout + got.stderr[-300:])
 
 
 def X3(t):
@@ -325,4 +518,4 @@ def X8(t):
     t.refused(Attempt("take_descriptor=1", "EPERM", control=None), Attempt("open=/proc/1/fd/3", "EACCES EPERM", control=None))
 
 
-CASES = [X3, X4, X5, X6, X7, X8]
+CASES = [X1, X2, X3, X4, X5, X6, X7, X8]

@@ -86,7 +86,7 @@ ctypes.CDLL(None).prctl(4, 0); signal.signal(15, signal.SIG_IGN); time.sleep(60)
 RABBITS = """
 python3 -c 'import os,time
 print("born", flush=True)
-for i in range(8): os.fork()
+for i in range(4): os.fork()
 while True:
     if os.fork(): os._exit(0)
     os.setsid(); time.sleep(0.002)' {mark} &
