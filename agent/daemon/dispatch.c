@@ -24,6 +24,7 @@
 #include "agent/store/secrets.h"
 
 #define SHORT_TASK_US (10LL * 60 * G_USEC_PER_SEC) /* plan and resolve, a slow fetch included */
+#define AFTER_END_MINUTES 5                        /* what still runs of a job that was cancelled or timed out */
 #define DEADLINE_SLACK_US (60LL * G_USEC_PER_SEC)  /* the worker ends a job by itself; this is for one that cannot */
 #define KNOWN_REPOS_MAX 500                        /* of which a task is told, as sources of actions */
 #define GRACE_US (10LL * G_USEC_PER_SEC)
@@ -65,6 +66,8 @@ static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
 		timeout_us = MIN(timeout_us, config->job_timeout_us);
 	json_t *limits = json_object();
 	json_set_int(limits, "timeout_us", timeout_us);
+	double after = json_get_real(resolved, "cancel_timeout_minutes", AFTER_END_MINUTES);
+	json_set_int(limits, "after_end_us", (int64_t)(after * 60 * (double)G_USEC_PER_SEC));
 	json_set_int(limits, "memory_bytes", config->job_memory_bytes);
 	json_set_int(limits, "processes", config->job_processes);
 	json_set_int(limits, "disk_bytes", config->job_disk_bytes);
@@ -337,7 +340,10 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	if (!*out_secrets)
 		*out_secrets = json_pack("{s:{}}", "secrets");
 	add_credentials(daemon, task->repo, *out_secrets);
-	*out_timeout_us = json_get_int(json_object_get(object, "limits"), "timeout_us", 0);
+	const json_t *limits = json_object_get(object, "limits");
+	*out_timeout_us = json_get_int(limits, "timeout_us", 0);
+	if (*out_timeout_us > 0)
+		*out_timeout_us += json_get_int(limits, "after_end_us", 0);
 	char *text = json_text(object);
 	return github ? add_raw(text, "github", github) : text;
 }

@@ -18,6 +18,7 @@
 #define NAME_CHARACTERS_MAX 100
 #define CONCURRENCY_CHARACTERS_MAX 400
 #define TIMEOUT_MINUTES 360
+#define CANCEL_MINUTES 5
 #define TIMEOUT_MINUTES_MAX (35 * 24 * 60)
 
 /** One job under resolution. */
@@ -194,14 +195,14 @@ static json_t *environment_of(const Resolver *resolver, GError **error)
 }
 
 /* A whole number stays one; a fraction of a minute is kept as GitHub keeps it. */
-static bool timeout_of(const Resolver *resolver, json_t **out, GError **error)
+static bool minutes_of(const Resolver *resolver, const char *key, double fallback, json_t **out, GError **error)
 {
-	g_autoptr(json_t) value = evaluate(resolver, "timeout-minutes", error);
+	g_autoptr(json_t) value = evaluate(resolver, key, error);
 	if (!value)
 		return false;
-	double minutes = json_is_null(value) ? TIMEOUT_MINUTES : expr_to_number(value);
+	double minutes = json_is_null(value) ? fallback : expr_to_number(value);
 	if (!(minutes > 0))
-		return fail(error, ASSAY_ERROR_USER, "'timeout-minutes' is not a number above 0");
+		return fail(error, ASSAY_ERROR_USER, "'%s' is not a number above 0", key);
 	minutes = MIN(minutes, TIMEOUT_MINUTES_MAX);
 	*out = minutes == floor(minutes) ? json_integer((json_int_t)minutes) : json_real(minutes);
 	return true;
@@ -315,10 +316,14 @@ static bool resolve_one(Resolver *resolver, const char *label, json_t *out, GErr
 {
 	bool go_on = false;
 	g_autoptr(json_t) minutes = NULL;
+	g_autoptr(json_t) cancel_minutes = NULL;
 	g_autofree char *name = name_of(resolver, label, error);
 	g_autoptr(json_t) runs_on = name ? runs_on_of(resolver, error) : NULL;
 	g_autoptr(json_t) environment = runs_on ? environment_of(resolver, error) : NULL;
-	if (!environment || !timeout_of(resolver, &minutes, error))
+	if (!environment || !minutes_of(resolver, "timeout-minutes", TIMEOUT_MINUTES, &minutes, error))
+		return false;
+	bool limited = json_object_get(resolver->definition, "cancel-timeout-minutes");
+	if (limited && !minutes_of(resolver, "cancel-timeout-minutes", CANCEL_MINUTES, &cancel_minutes, error))
 		return false;
 	g_autoptr(json_t) tolerant = evaluate(resolver, "continue-on-error", error);
 	if (!tolerant || !truth_of(tolerant, "continue-on-error", false, &go_on, error))
@@ -331,10 +336,11 @@ static bool resolve_one(Resolver *resolver, const char *label, json_t *out, GErr
 	json_t *matrix = json_object_get(resolver->contexts, "matrix");
 	g_autoptr(json_t) none = json_object();
 	json_array_append_new(out,
-	        json_pack("{s:s,s:s,s:s,s:b,s:O,s:O,s:O,s:O,s:O,s:b,s:O}", "key", key, "group", resolver->group, "name",
+	        json_pack("{s:s,s:s,s:s,s:b,s:O,s:O,s:O,s:O,s:O,s:O*,s:b,s:O}", "key", key, "group", resolver->group, "name",
 	                name, "run", 1, "matrix", json_is_object(matrix) ? matrix : none, "strategy",
 	                json_object_get(resolver->contexts, "strategy"), "runs_on", runs_on, "environment", environment,
-	                "timeout_minutes", minutes, "continue_on_error", go_on, "concurrency", concurrency));
+	                "timeout_minutes", minutes, "cancel_timeout_minutes", cancel_minutes, "continue_on_error", go_on,
+	                "concurrency", concurrency));
 	return true;
 }
 

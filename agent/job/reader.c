@@ -308,7 +308,6 @@ static char *refusal_of(const YamlDocument *document, const YamlNode *job)
 		const char *why;
 	} refused[] = {
 	        {"snapshot", "'snapshot' cannot be run: there are no images to make here"},
-	        {"cancel-timeout-minutes", "'cancel-timeout-minutes' cannot be honoured; remove it"},
 	};
 	const YamlNode *at = NULL;
 	const char *why = NULL;

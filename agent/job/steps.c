@@ -251,7 +251,8 @@ void steps_notice_end(Job *job)
 		return;
 	}
 	json_set_string(json_object_get(job->contexts, "job"), "status", "cancelled");
-	job->deadline_us = monotonic_us() + AFTER_END_US;
+	int64_t after_us = json_get_int(json_object_get(job->spec, "limits"), "after_end_us", AFTER_END_US);
+	job->deadline_us = monotonic_us() + after_us;
 }
 
 void steps_set_context(Job *job, const char *id, RunState outcome, RunState conclusion)

@@ -20,6 +20,23 @@ for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep >/dev/null d
 "$ASSAY" runs cancel "$run"
 wait_status "$run" cancelled 60
 expect "cancel always ends" "cancelled cancelled" "$(cause)"
+workflow <<'END'
+on: push
+jobs:
+  a:
+    runs-on: x
+    cancel-timeout-minutes: 0.03
+    steps:
+      - run: echo begun; sleep 600
+      - if: always()
+        run: echo cleaning; sleep 600
+END
+wait_status "$run" running
+for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep >/dev/null begun && break; sleep 0.1; done
+"$ASSAY" runs cancel "$run"
+wait_status "$run" cancelled 60
+"$ASSAY" runs log "$run" | grep >/dev/null cleaning || die "no step ran after the cancellation"
+check "cancel-timeout-minutes ends the steps that always run"
 status=0; "$ASSAY" runs cancel "$run" 2>"$work/err" || status=$?
 expect "what has ended cannot be cancelled" 3 $status
 

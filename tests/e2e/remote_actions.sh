@@ -357,7 +357,7 @@ agent_stop
 # --- the same as an ordinary user, who may not be able to read where this lies
 if [ "$(id -u)" = 0 ] && [ -z "${AS_USER:-}" ]; then
 	mkdir -p "$work/user/node"
-	cp "$here/lib.sh" "$here/remote_actions.sh" "$ASSAY" "$(dirname "$ASSAY")/assay-worker" "$work/user/"
+	cp "$here/lib.sh" "$here/remote_actions.sh" "$ASSAY" "$(dirname "$ASSAY")/assay-agent" "$(dirname "$ASSAY")/assay-worker" "$work/user/"
 	for module in @actions @fastify tunnel undici; do
 		[ ! -d "${NODE_PATH:-/nowhere}/$module" ] || cp -r "$NODE_PATH/$module" "$work/user/node/"
 	done

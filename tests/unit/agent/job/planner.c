@@ -195,6 +195,11 @@ static void resolved_jobs_have_every_key(void)
 	g_autoptr(json_t) half = plan(brief, CONTEXTS, NULL, NULL);
 	const json_t *resolved = json_object_get(json_array_get(half, 0), "resolved");
 	g_assert_cmpfloat(json_get_real(resolved, "timeout_minutes", 0), ==, 0.5);
+	g_assert_null(json_object_get(resolved, "cancel_timeout_minutes"));
+	g_autoptr(Workflow) patient = read_jobs("  b:\n    runs-on: x\n    cancel-timeout-minutes: '${{ 10 }}'\n" STEPS);
+	g_autoptr(json_t) ten = plan(patient, CONTEXTS, NULL, NULL);
+	g_assert_cmpint(json_get_int(json_object_get(json_array_get(ten, 0), "resolved"), "cancel_timeout_minutes", 0), ==, 10);
+	refuse_plan("  t:\n    runs-on: x\n    cancel-timeout-minutes: 0\n" STEPS, "'cancel-timeout-minutes'");
 	refuse_plan("  t:\n    runs-on: '${{ vars.NONE }}'\n" STEPS, "'runs-on'");
 	refuse_plan("  t:\n    runs-on: x\n    timeout-minutes: '${{ vars.POOL }}'\n" STEPS, "'timeout-minutes'");
 }
