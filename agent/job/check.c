@@ -196,9 +196,13 @@ static void check_pair(Check *check, const YamlNode *key, const YamlNode *value,
 	if (field && key->kind == YAML_STRING) {
 		check_node(check, value, field->shape, scope);
 	} else if (key->kind == YAML_STRING && expr_is_template(key->text)) {
-		if (!expr_is_insert(key->text) || !scope->contexts)
+		bool insert = expr_is_insert(key->text);
+		if (!shape->value)
+			check_mistake(check->errors, check->document, key,
+			        "An expression cannot be a key here: the keys of this mapping are fixed");
+		else if (!insert || !scope->contexts)
 			check_scalar(check, key, &any_string, scope);
-		check_node(check, value, &any_value, scope);
+		check_node(check, value, insert || !shape->value ? &any_value : shape->value, scope);
 	} else if (key->len == 0 || key->kind == YAML_NULL) {
 		check_mistake(check->errors, check->document, key, "Unexpected value '': a key is expected");
 	} else if (shape->value) {

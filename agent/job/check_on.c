@@ -65,6 +65,8 @@ static void check_dispatch_input(Reader *reader, const YamlNode *input)
 	const YamlNode *value = yaml_get(input, "default");
 	const YamlNode *options = yaml_get(input, "options");
 	const char *name = type && type->text ? type->text : "string";
+	if (options && strcmp(name, "choice") != 0)
+		MISTAKE(reader, options, "'options' are for inputs of type 'choice'; this one is a %s", name);
 	if (strcmp(name, "choice") == 0) {
 		if (!options || options->kind != YAML_SEQUENCE || options->items_len == 0) {
 			MISTAKE(reader, type, "An input of type 'choice' needs 'options'");

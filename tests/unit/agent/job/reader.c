@@ -120,6 +120,22 @@ static void schedules_are_read_to_the_last_field(void)
 		refused("on: {schedule: [{cron: '0 9 * * *', timezone: Berlin}]}\n" JOB, 1, 47, "is not a time zone");
 }
 
+static void options_belong_to_a_choice(void)
+{
+	refused("on: {workflow_dispatch: {inputs: {a: {type: string, options: [x]}}}}\n" JOB, 1, 62, "'choice'");
+	refused("on: {workflow_dispatch: {inputs: {a: {options: [x]}}}}\n" JOB, 1, 48, "'choice'");
+	g_autoptr(Workflow) workflow = read_valid("on: {workflow_dispatch: {inputs: {a: {type: choice, options: [x, 1, '']}}}}\n" JOB);
+}
+
+static void keys_are_expressions_where_any_key_may_stand(void)
+{
+	refused("on: push\njobs:\n  a:\n    concurrency: {'${{ github.ref }}': true, group: x}\n" STEPS, 4, 19, "cannot be a key here");
+	refused("on: push\njobs:\n  a:\n    runs-on: {'${{ insert }}': {}}\n", 4, 15, "cannot be a key here");
+	refused("on: push\njobs:\n  a:\n    env: {'${{ github.ref }}': [x]}\n" STEPS, 4, 32, "a string is expected");
+	g_autoptr(Workflow) workflow = read_valid("on: push\njobs:\n  a:\n    env: {'${{ github.ref }}': x, '${{ insert }}': '${{ "
+	                                          "fromJSON(vars.E) }}'}\n    strategy: {matrix: {'${{ github.ref }}': [1]}}\n" STEPS);
+}
+
 static void a_dispatch_has_at_most_25_inputs(void)
 {
 	g_autoptr(GString) text = g_string_new("on:\n  workflow_dispatch:\n    inputs:\n");
@@ -299,6 +315,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/reader/kinds_of_values_are_checked", kinds_of_values_are_checked);
 	g_test_add_func("/reader/events_and_their_activities_are_known", events_and_their_activities_are_known);
 	g_test_add_func("/reader/schedules_are_read_to_the_last_field", schedules_are_read_to_the_last_field);
+	g_test_add_func("/reader/options_belong_to_a_choice", options_belong_to_a_choice);
+	g_test_add_func("/reader/keys_are_expressions_where_any_key_may_stand", keys_are_expressions_where_any_key_may_stand);
 	g_test_add_func("/reader/a_dispatch_has_at_most_25_inputs", a_dispatch_has_at_most_25_inputs);
 	g_test_add_func("/reader/contexts_are_checked_where_they_stand", contexts_are_checked_where_they_stand);
 	g_test_add_func("/reader/ids_are_checked", ids_are_checked);
