@@ -91,8 +91,9 @@ static bool mistake_at_offset(Reader *reader, size_t offset, const char *why)
 static bool is_tab(const YamlDocument *document, int line, int column)
 {
 	const char *p = document->source + mark_length(document);
+	const char *end = document->source + document->source_len;
 	for (int at = 1; at < line && p; at++) {
-		p = strchr(p, '\n');
+		p = memchr(p, '\n', (size_t)(end - p));
 		p = p ? p + 1 : NULL;
 	}
 	return p && strspn(p, " \t") >= (size_t)column && p[column - 1] == '\t';

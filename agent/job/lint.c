@@ -53,14 +53,29 @@ const LintRule lint_rules[] = {
 
 /* Positions */
 
+/** Where a line of the source begins, from 1; NULL when it has fewer. */
+static const char *line_start(const YamlDocument *document, int line)
+{
+	const char *p = document->source;
+	const char *end = p + document->source_len;
+	for (int at = 1; at < line && p; at++) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p ? p + 1 : NULL;
+	}
+	return p;
+}
+
+static const char *line_end(const YamlDocument *document, const char *p)
+{
+	const char *end = document->source + document->source_len;
+	const char *found = memchr(p, '\n', (size_t)(end - p));
+	return found ? found : end;
+}
+
 /** The byte of the source where a node begins. */
 static const char *source_of(const YamlDocument *document, const YamlNode *node)
 {
-	const char *p = document->source;
-	for (int line = 1; line < node->line && p; line++) {
-		p = strchr(p, '\n');
-		p = p ? p + 1 : NULL;
-	}
+	const char *p = line_start(document, node->line);
 	for (int column = 1; p && column < node->column && *p; column++)
 		p = g_utf8_next_char(p);
 	return p;
@@ -91,17 +106,12 @@ static bool line_is_silenced(const char *line, const char *end, const char *rule
 
 static bool is_silenced(const Lint *lint, int line, const char *rule)
 {
-	const char *p = lint->document->source;
-	const char *before = NULL;
-	for (int at = 1; at < line && p; at++) {
-		before = p;
-		p = strchr(p, '\n');
-		p = p ? p + 1 : NULL;
-	}
+	const char *p = line_start(lint->document, line);
+	const char *before = p && line > 1 ? line_start(lint->document, line - 1) : NULL;
 	if (!p)
 		return false;
-	const char *end = strchrnul(p, '\n');
-	return line_is_silenced(p, end, rule, false) || (before && line_is_silenced(before, p - 1, rule, true));
+	return line_is_silenced(p, line_end(lint->document, p), rule, false) ||
+	       (before && line_is_silenced(before, p - 1, rule, true));
 }
 
 static void tell(Lint *lint, int line, int column, const char *rule, const char *format, va_list args)
@@ -137,9 +147,10 @@ void lint_warn(Lint *lint, const YamlNode *at, const char *rule, const char *for
 static void place_of(const Lint *lint, const YamlNode *node, const char *text, size_t number, int *line, int *column)
 {
 	const char *start = source_of(lint->document, node);
-	const char *found = start ? strstr(start, text) : NULL;
+	const char *end = lint->document->source + lint->document->source_len;
+	const char *found = start ? memmem(start, (size_t)(end - start), text, strlen(text)) : NULL;
 	for (size_t i = 0; i < number && found; i++)
-		found = strstr(found + 1, text);
+		found = memmem(found + 1, (size_t)(end - found - 1), text, strlen(text));
 	*line = node->line;
 	*column = node->column;
 	if (found)

@@ -287,6 +287,8 @@ static void check_cache(Lint *lint, const YamlNode *step, const char *action)
 static void check_environment_files(Lint *lint, const YamlNode *run)
 {
 	static const char *const files[] = {"GITHUB_ENV", "GITHUB_PATH"};
+	if (!strstr(run->text, files[0]) && !strstr(run->text, files[1]))
+		return;
 	g_auto(GStrv) lines = g_strsplit(run->text, "\n", -1);
 	for (char **line = lines; *line; line++)
 		for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
