@@ -5,6 +5,7 @@
  */
 #include "agent/job/planning.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/error.h"
@@ -40,12 +41,25 @@ static void emit_invalid(Task *task, const char *path, json_t *errors)
 	task_emit(task, event, NULL);
 }
 
+/** "path:3:5: why" in its parts, so that the place is told once. */
+static const char *split_place(const char *path, const char *message, int *line, int *column)
+{
+	size_t len = strlen(path);
+	int end = 0;
+	bool placed = strncmp(message, path, len) == 0 &&
+	              sscanf(message + len, ":%9d:%9d: %n", line, column, &end) == 2 && end > 0;
+	return placed ? message + len + end : message;
+}
+
 static void emit_invalid_message(Task *task, const char *path, const char *message)
 {
 	json_t *one = json_object();
-	json_set_int(one, "line", 1);
-	json_set_int(one, "column", 1);
-	json_set_string(one, "message", message);
+	int line = 1;
+	int column = 1;
+	const char *why = split_place(path, message, &line, &column);
+	json_set_int(one, "line", line);
+	json_set_int(one, "column", column);
+	json_set_string(one, "message", why);
 	json_t *errors = json_array();
 	json_array_append_new(errors, one);
 	emit_invalid(task, path, errors);

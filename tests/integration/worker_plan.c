@@ -187,6 +187,21 @@ static void dispatch_takes_the_tip_and_types_inputs(Fixture *fixture, gconstpoin
 	g_assert_cmpstr(none, ==, "");
 }
 
+static void what_cannot_run_is_told_with_its_place_once(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_autofree char *made = git(fixture, "printf 'on: workflow_dispatch\njobs:\n  a:\n    runs-on: x\n    steps:\n    - run: x\n"
+	                                     "      background: true\n' > .github/workflows/beside.yml && git add -A && "
+	                                     "git commit -q -m beside");
+	g_autoptr(json_t) events =
+	        plan(fixture, "{'event':'workflow_dispatch','ref':'main','sha':null,'payload':{}}", "beside.yml", NULL);
+	const json_t *one = json_array_get(json_object_get(find(events, EVENT_INVALID), "errors"), 0);
+	g_assert_cmpint(json_get_int(one, "line", 0), ==, 7);
+	g_assert_cmpint(json_get_int(one, "column", 0), ==, 7);
+	g_assert_true(g_str_has_prefix(json_get_string(one, "message", ""), "steps in the background"));
+	g_assert_cmpstr(made, ==, "");
+}
+
 static void absent_commit_is_said_so(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -290,6 +305,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add("/worker_plan/" #name, Fixture, NULL, set_up, name, tear_down)
 	ADD(push_starts_what_its_paths_fit);
 	ADD(dispatch_takes_the_tip_and_types_inputs);
+	ADD(what_cannot_run_is_told_with_its_place_once);
 	ADD(absent_commit_is_said_so);
 	ADD(checkout_stands_on_its_own);
 	ADD(checkout_refuses_what_it_cannot_do);
