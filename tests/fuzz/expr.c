@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool truth = false;
 	(void)expr_condition(text, &scope, &truth, NULL);
 	bool checked = expr_check(text, &rules, NULL);
-	g_assert_true(!filled || expr_check_template(text, &(ExprRules){.status_functions = true}, NULL));
+	g_assert_true(!filled || expr_check_template(text, &(ExprRules){.status_functions = true, .status_arguments = true}, NULL));
 	(void)checked;
 	return 0;
 }
