@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `assay`, what people type: it becomes assay-agent or assay-worker, whichever has the verb. It links nothing but libc,
- * so that a command of the worker does not first load the libraries of a web server (docs/decisions/0161).
+ * `assay`, what people type: it becomes assay-agent or assay-worker, whichever has the verb, or assay-language for verbs
+ * that only read text. It links nothing but libc, so that a command of the worker does not first load the libraries of
+ * a web server (docs/decisions/0161).
  */
 #include <errno.h>
 #include <limits.h>
@@ -23,8 +24,19 @@ static int is_program(char path[PATH_MAX], const char *folder, const char *betwe
 	return len > 0 && len < PATH_MAX && access(path, X_OK) == 0;
 }
 
+/** Is this `expr`, or `validate` without the linter? */
+static int reads_text_alone(int argc, char **argv)
+{
+	if (argc < 2 || (strcmp(argv[1], "validate") != 0 && strcmp(argv[1], "expr") != 0))
+		return 0;
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strncmp(argv[i], "--lint", 6) == 0 || strncmp(argv[i], "--strict", 8) == 0)
+			return 0;
+	return 1;
+}
+
 /** Beside this program (a build tree), in the libexec beside its folder, or where it was built to be. */
-static void find_program(char path[PATH_MAX], const char *name)
+static int find_program(char path[PATH_MAX], const char *name)
 {
 	char folder[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", folder, sizeof folder - 1);
@@ -32,9 +44,8 @@ static void find_program(char path[PATH_MAX], const char *name)
 	char *slash = strrchr(folder, '/');
 	if (slash)
 		*slash = '\0';
-	if (slash && (is_program(path, folder, "", name) || is_program(path, folder, "../libexec/assay/", name)))
-		return;
-	(void)is_program(path, ASSAY_LIBEXEC, "", name);
+	return (slash && (is_program(path, folder, "", name) || is_program(path, folder, "../libexec/assay/", name))) ||
+	       is_program(path, ASSAY_LIBEXEC, "", name);
 }
 
 int main(int argc, char **argv)
@@ -45,8 +56,8 @@ int main(int argc, char **argv)
 	char path[PATH_MAX];
 	if (given)
 		snprintf(path, sizeof path, "%s", given);
-	else
-		find_program(path, worker ? "assay-worker" : "assay-agent");
+	else if (!reads_text_alone(argc, argv) || !find_program(path, "assay-language"))
+		(void)find_program(path, worker ? "assay-worker" : "assay-agent");
 	execv(path, argv);
 	fprintf(stderr, "assay: cannot start %s, a part of this program: %s; is it installed whole?\n", path,
 	        strerror(errno));

@@ -52,9 +52,3 @@ bool git_fail(GError **error, int code, const char *format, ...)
 	const git_error *last = git_error_last();
 	return fail(error, code_of(code), "%s: %s", what, last && last->message ? last->message : "git failed");
 }
-
-bool git_name_is_safe(const char *name)
-{
-	return name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	       g_ascii_strcasecmp(name, ".git") != 0;
-}

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "agent/base/error.h"
-#include "agent/base/hash.h"
 #include "agent/job/check.h"
 #include "agent/job/check_on.h"
 #include "agent/job/schema.h"
@@ -438,7 +437,9 @@ static Workflow *build(YamlDocument *document)
 	workflow->path = g_strdup(document->name);
 	workflow->name = name && name->len > 0 ? text_of(name) : g_strdup(document->name);
 	workflow->run_name = run_name && run_name->len > 0 ? text_of(run_name) : NULL;
-	workflow->digest = hash_bytes_hex(document->source, document->source_len);
+	/* GLib's: for one small file it is quick enough, and validate need not load libcrypto. */
+	workflow->digest =
+	        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)document->source, document->source_len);
 	workflow->on = build_on(yaml_get(root, "on"));
 	workflow->concurrency = build_value(root, "concurrency");
 	workflow->permissions = build_value(root, "permissions");

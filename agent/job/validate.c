@@ -16,7 +16,6 @@
 #include "agent/base/yaml.h"
 #include "agent/job/action_file.h"
 #include "agent/job/calls.h"
-#include "agent/job/lint.h"
 #include "agent/job/reader.h"
 
 #define FOLDER_DEPTH_MAX 32
@@ -194,7 +193,7 @@ static void validate_file(const ValidateSpec *spec, Verdict *verdict)
 	if (document && !validate_calls(document, path, errors))
 		g_clear_pointer(&document, yaml_document_free);
 	g_autofree char *root = document && spec->lint ? root_of(path) : NULL;
-	g_autoptr(json_t) warnings = !spec->lint ? NULL : document ? lint_document(document, root) : json_array();
+	g_autoptr(json_t) warnings = !spec->lint ? NULL : document ? spec->lint(document, root) : json_array();
 	verdict->status = document && !(spec->strict && json_array_size(warnings) > 0) ? 0 : 1;
 	append_verdict(spec, verdict, document != NULL, errors, warnings);
 	if (document && !spec->json)

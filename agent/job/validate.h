@@ -4,10 +4,15 @@
 
 #include <stdbool.h>
 
+#include "agent/base/yaml.h"
+
+/** lint_document(): the program that only checks does without it, and without what it knows of actions. */
+typedef json_t *(*LintFunction)(const YamlDocument *document, const char *folder);
+
 typedef struct ValidateSpec {
-	bool json;   /* a line of JSON a file */
-	bool lint;   /* warnings too */
-	bool strict; /* a warning is a failure */
+	bool json;         /* a line of JSON a file */
+	LintFunction lint; /* warnings too; NULL: none */
+	bool strict;       /* a warning is a failure */
 } ValidateSpec;
 
 /**

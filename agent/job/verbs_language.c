@@ -58,7 +58,7 @@ static bool read_options(int *argc, char ***argv, const GOptionEntry *entries, c
 
 /* validate */
 
-int verb_validate(int argc, char **argv)
+int validate_verb(int argc, char **argv, LintFunction lint_function)
 {
 	g_autofree char *format = NULL;
 	gboolean lint = FALSE;
@@ -75,7 +75,9 @@ int verb_validate(int argc, char **argv)
 		return wrong_use("validate", "--format is text or json");
 	if (argc < 2)
 		return wrong_use("validate", "a file or folder is missing");
-	ValidateSpec spec = {.json = g_strcmp0(format, "json") == 0, .lint = lint || strict, .strict = strict};
+	ValidateSpec spec = {.json = g_strcmp0(format, "json") == 0,
+	        .lint = lint || strict ? lint_function : NULL,
+	        .strict = strict};
 	return validate_paths(&spec, argv + 1);
 }
 

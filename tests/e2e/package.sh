@@ -18,6 +18,7 @@ while read -r mode path; do
 done <<'FILES'
 755 /usr/bin/assay
 755 /usr/libexec/assay/assay-agent
+755 /usr/libexec/assay/assay-language
 755 /usr/libexec/assay/assay-worker
 644 /etc/assay/assay.yml
 644 /usr/lib/systemd/system/assay.service
@@ -34,10 +35,10 @@ FILES
 expect "all of it belongs to root" "root/root" "$(dpkg-deb -c "$deb" | awk '{print $2}' | sort -u)"
 expect "nobody else may write" "" "$(find "$root" ! -type l -perm /022)"
 expect "no program takes another user's rights" "" "$(find "$root" -perm /6000)"
-expect "nothing else is in it" "" "$(cd "$root" && find . -type f | grep -Ev '^\./(etc/assay/assay\.yml|usr/bin/assay|usr/libexec/assay/assay-(agent|worker)|usr/lib/(systemd/system/assay\.service|sysusers\.d/assay\.conf|tmpfiles\.d/assay\.conf)|usr/share/(man|doc/assay|bash-completion)/.*)$' || :)"
+expect "nothing else is in it" "" "$(cd "$root" && find . -type f | grep -Ev '^\./(etc/assay/assay\.yml|usr/bin/assay|usr/libexec/assay/assay-(agent|language|worker)|usr/lib/(systemd/system/assay\.service|sysusers\.d/assay\.conf|tmpfiles\.d/assay\.conf)|usr/share/(man|doc/assay|bash-completion)/.*)$' || :)"
 expect "no left-overs of a build" "" "$(cd "$root" && find . \( -name '__pycache__' -o -name '*.pyc' -o -name '*.o' -o -name '*~' \))"
 expect "the configuration is kept at an upgrade" /etc/assay/assay.yml "$(cat "$work/control/conffiles")"
-for program in "$root/usr/bin/assay" "$root/usr/libexec/assay/assay-agent" "$root/usr/libexec/assay/assay-worker"; do
+for program in "$root/usr/bin/assay" "$root/usr/libexec/assay/assay-agent" "$root/usr/libexec/assay/assay-language" "$root/usr/libexec/assay/assay-worker"; do
 	name=$(basename "$program")
 	for folder in "$top" "$build"; do
 		! strings -a "$program" | grep -F "$folder/" || die "$name knows the folder it was built in"
