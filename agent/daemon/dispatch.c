@@ -92,7 +92,7 @@ static json_t *mounts_array(const Config *config)
 }
 
 /* Where actions of other repositories come from. Strangers' runs are not told what other repos there are here. */
-static json_t *actions_object(Daemon *daemon, bool untrusted)
+static json_t *actions_object(Daemon *daemon, bool with_repos, bool untrusted)
 {
 	json_t *object = json_object();
 	json_t *sources = json_array();
@@ -103,7 +103,8 @@ static json_t *actions_object(Daemon *daemon, bool untrusted)
 		json_array_append_new(fetch, json_string(*one));
 	json_set(object, "sources", sources);
 	json_set(object, "fetch", fetch);
-	g_autoptr(json_t) page = untrusted || daemon->local ? NULL : repos_list(daemon->store, NULL, KNOWN_REPOS_MAX, NULL);
+	bool none = !with_repos || untrusted || daemon->local;
+	g_autoptr(json_t) page = none ? NULL : repos_list(daemon->store, NULL, KNOWN_REPOS_MAX, NULL);
 	const json_t *list = json_object_get(page, "repos");
 	json_t *known = json_object();
 	size_t i;
@@ -112,6 +113,17 @@ static json_t *actions_object(Daemon *daemon, bool untrusted)
 		json_set_string(known, json_get_string(repo, "name", ""), json_get_string(repo, "url", ""));
 	json_set(object, "repos", known);
 	return object;
+}
+
+/* May a step need another repository? Only then is its worker told which there are. */
+static bool asks_for_actions(const json_t *definition)
+{
+	size_t i;
+	json_t *step;
+	json_array_foreach(json_object_get(definition, "steps"), i, step)
+		if (!g_str_has_prefix(json_get_string(step, "uses", "assay/"), "assay/"))
+			return true;
+	return false;
 }
 
 static json_t *vars_object(Daemon *daemon, int64_t repo, const char *environment, GError **error)
@@ -255,7 +267,8 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	json_set(object, "images", images_object(daemon));
 	json_set_string(object, "server_url", daemon_url(daemon));
 	json_set_bool(object, "untrusted", is_untrusted(internal));
-	json_set(object, "actions", actions_object(daemon, is_untrusted(internal)));
+	bool asks = asks_for_actions(json_object_get(internal, "definition"));
+	json_set(object, "actions", actions_object(daemon, asks, is_untrusted(internal)));
 	json_set_bool(object, "debug", json_get_bool(internal, "debug", false));
 	return open_secrets(daemon, task, internal, out_secrets, error);
 }
@@ -304,7 +317,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	if (strcmp(task->kind, "plan") == 0) {
 		json_object_update(object, task->input);
 		bool untrusted = json_get_bool(json_object_get(task->input, "event"), "untrusted", false);
-		json_set(object, "actions", actions_object(daemon, untrusted));
+		json_set(object, "actions", actions_object(daemon, true, untrusted));
 		g_autoptr(json_t) vars = vars_object(daemon, task->repo, NULL, error);
 		if (!vars)
 			return NULL;
