@@ -32,6 +32,18 @@ static bool is_option(const json_t *input, const char *text)
 	return false;
 }
 
+static char *options_text(const json_t *input)
+{
+	GString *text = g_string_new(NULL);
+	size_t i;
+	json_t *option;
+	json_array_foreach(json_object_get(input, "options"), i, option) {
+		g_autofree char *one = expr_to_string(option);
+		g_string_append_printf(text, "%s%s", i ? ", " : "", one);
+	}
+	return g_string_free(text, FALSE);
+}
+
 /** A value in the kind that its input declares. */
 static json_t *typed(const char *name, const json_t *input, const char *type, const json_t *value, GError **error)
 {
@@ -52,7 +64,8 @@ static json_t *typed(const char *name, const json_t *input, const char *type, co
 		return NULL;
 	}
 	if (strcmp(type, "choice") == 0 && *text && !is_option(input, text)) {
-		fail(error, ASSAY_ERROR_USER, "input '%s' cannot be '%s': it is not among its options", name, text);
+		g_autofree char *options = options_text(input);
+		fail(error, ASSAY_ERROR_USER, "input '%s' cannot be '%s'; it is one of %s", name, text, options);
 		return NULL;
 	}
 	return json_string(text);

@@ -101,7 +101,7 @@ check "a workflow that is gone is not scheduled"
 refused() { "$ASSAY" runs dispatch acme/clock hand.yml "$@" 2>&1 >/dev/null || :; }
 expect "required" "assay: input 'note' is required, but not given" "$(refused)"
 expect "unknown" "assay: 'x' is not an input of workflow '.assay/workflows/hand.yml'" "$(refused --input note=a --input x=1)"
-expect "a choice" "assay: input 'model' cannot be 'huge': it is not among its options" "$(refused --input note=a --input model=huge)"
+expect "a choice" "assay: input 'model' cannot be 'huge'; it is one of small, large" "$(refused --input note=a --input model=huge)"
 expect "a number" "assay: input 'rows' is a number, not 'many'" "$(refused --input note=a --input rows=many)"
 expect "a boolean" "assay: input 'dry' is true or false, not 'perhaps'" "$(refused --input note=a --input dry=perhaps)"
 expect "none of it ran" 0 "$(runs '[.runs[] | select(.event == "workflow_dispatch")] | length')"
