@@ -29,9 +29,10 @@ static bool host_probe(GError **error)
 }
 
 /* In the newborn child. */
-static bool enter_group(void *data)
+static bool enter_group(void *data, int control_fd)
 {
 	HostPlace *host = data;
+	(void)control_fd;
 	if (cgroup_join(&host->group))
 		return true;
 	host->failure = (Failure){.what = "cannot enter its control group", .why = errno};
@@ -40,9 +41,6 @@ static bool enter_group(void *data)
 
 static bool host_launch(HostPlace *host, const PlaceSpec *spec, GError **error)
 {
-	const Birth birth = {.prepare = enter_group, .data = host, .failure = &host->failure};
-	if (!supervisor_launch(&host->init, &birth))
-		return fail_errno(error, host->failure.why, "host executor: %s", host->failure.what);
 	const InitSetup setup = {
 		.kind = INIT_SETUP,
 		.become = geteuid() == 0 && spec->uid != 0,
@@ -51,7 +49,10 @@ static bool host_launch(HostPlace *host, const PlaceSpec *spec, GError **error)
 		.file_bytes = (uint64_t)MAX(spec->file_bytes, 0),
 		.data_bytes = host->group.has_memory ? 0 : (uint64_t)MAX(spec->memory_bytes, 0),
 	};
-	if (supervisor_setup(&host->init, &setup, NULL, error))
+	const Birth birth = {.prepare = enter_group, .data = host, .failure = &host->failure, .setup = &setup};
+	if (!supervisor_launch(&host->init, &birth))
+		return fail_errno(error, host->failure.why, "host executor: %s", host->failure.what);
+	if (supervisor_begin(&host->init, error))
 		return true;
 	g_prefix_error(error, "host executor: ");
 	return false;

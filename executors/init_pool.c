@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "executors/init_sys.h"
@@ -72,6 +73,28 @@ static long send_one(void)
 	return sent;
 }
 
+/* Closes what workers would wait for if they did. False when those who could send are gone. */
+static bool take_away(void)
+{
+	union {
+		char bytes[CMSG_SPACE(4 * sizeof(int))];
+		struct cmsghdr aligned;
+	} control;
+	char nothing[8];
+	struct iovec part = {nothing, sizeof nothing};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	        .msg_controllen = sizeof control};
+	if (SYS(__NR_recvmsg, INIT_CONTROL_FD, &message, MSG_CMSG_CLOEXEC) <= 0)
+		return false;
+	const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+		return true;
+	int count = (int)((head->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	for (int i = 0; i < count; i++)
+		SYS(__NR_close, ((const int *)(const void *)CMSG_DATA(head))[i]);
+	return true;
+}
+
 void init_pool_serve(void)
 {
 	struct pollfd wait[2] = {{.fd = INIT_CONTROL_FD, .events = POLLIN}, {.fd = pool_fd, .events = POLLOUT}};
@@ -79,8 +102,13 @@ void init_pool_serve(void)
 		long got = SYS(__NR_ppoll, wait, 2, NULL, NULL, 0);
 		if (got == -EINTR)
 			continue;
-		if (got < 0 || wait[0].revents || (wait[1].revents & (POLLHUP | POLLERR)))
+		if (got < 0 || (wait[1].revents & (POLLHUP | POLLERR)))
 			break;
+		if (wait[0].revents) {
+			if (!take_away())
+				break;
+			continue;
+		}
 		for (int i = 0; got > 0 && i < AT_ONCE; i++)
 			got = send_one();
 		if (got < 0 && got != -EAGAIN)

@@ -65,21 +65,15 @@ int netpool_take(const NetPool *pool)
 void netpool_give(const NetPool *pool, int fd)
 {
 	autofd int owned = fd;
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr aligned;
-	} control = {0};
-	char nothing = 0;
-	struct iovec part = {&nothing, 1};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-	        .msg_controllen = sizeof control};
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-	head->cmsg_level = SOL_SOCKET;
-	head->cmsg_type = SCM_RIGHTS;
-	head->cmsg_len = CMSG_LEN(sizeof owned);
-	memcpy(CMSG_DATA(head), &owned, sizeof owned);
 	if (pool->give_fd >= 0)
-		(void)!sendmsg(pool->give_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT); /* full: then it ends here */
+		(void)!supervisor_send_fds(pool->give_fd, &owned, 1); /* full: then it ends here */
+}
+
+void netpool_discard(const NetPool *pool, int fd)
+{
+	autofd int owned = fd;
+	if (owned >= 0 && pool->keeper.control_fd >= 0)
+		(void)!supervisor_send_fds(pool->keeper.control_fd, &owned, 1);
 }
 
 void netpool_close(NetPool *pool)
@@ -88,4 +82,5 @@ void netpool_close(NetPool *pool)
 	autofd_close(&pool->give_fd);
 	autofd_close(&pool->keeper.control_fd);
 	autofd_close(&pool->keeper.pidfd);
+	netpool_init(pool);
 }

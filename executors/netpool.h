@@ -20,5 +20,7 @@ bool netpool_open(NetPool *pool, int user_fd, GError **error);
 int netpool_take(const NetPool *pool);
 /** Takes back one that nobody uses any more: it is taken again. Takes fd. */
 void netpool_give(const NetPool *pool, int fd);
+/** Has the keeper close a descriptor, when that is slow; done here where there is no keeper. Takes fd. */
+void netpool_discard(const NetPool *pool, int fd);
 /** The descriptors only: the keeper ends by it, unless a clone has them too; then with our own end. */
 void netpool_close(NetPool *pool);

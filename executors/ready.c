@@ -38,7 +38,7 @@ static struct {
 	int timer_fd;
 	uint8_t mounts[HASH_BYTES];  /* what the table was */
 	int64_t renewed_us;
-} shared = {.user_fd = -1, .watch_fd = -1, .wish_fd = -1, .wishes_fd = -1, .mounts_fd = -1, .timer_fd = -1};
+} shared = {.networks = {{.pidfd = -1, .control_fd = -1}, -1, -1}, .user_fd = -1, .watch_fd = -1, .wish_fd = -1, .wishes_fd = -1, .mounts_fd = -1, .timer_fd = -1};
 
 static void begin(void)
 {
@@ -49,8 +49,10 @@ static void begin(void)
 	g_clear_pointer(&shared.templates, g_ptr_array_unref);
 	int *const fds[] = {&shared.user_fd, &shared.watch_fd, &shared.wish_fd, &shared.wishes_fd, &shared.mounts_fd,
 	        &shared.timer_fd};
-	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
 		autofd_close(fds[i]);
+		*fds[i] = -1;
+	}
 	shared.begun = true;
 	shared.owner = geteuid();
 	shared.templates = g_ptr_array_new_with_free_func((GDestroyNotify)template_free);
@@ -113,6 +115,11 @@ int ready_network(void)
 void ready_network_back(int fd)
 {
 	netpool_give(&shared.networks, fd);
+}
+
+void ready_discard(int fd)
+{
+	netpool_discard(&shared.networks, fd);
 }
 
 /* ---- a process that waits ---- */

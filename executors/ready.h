@@ -22,5 +22,7 @@ int ready_prepare(void);
 int ready_network(void);
 /** Takes one back that nobody uses any more. Takes fd. */
 void ready_network_back(int fd);
+/** Closes the last descriptor of a mount namespace, which takes the kernel a while: elsewhere, if we can. Takes fd. */
+void ready_discard(int fd);
 /** A template that is right for a recipe and for the host as it is now; made where there is none. Borrowed. */
 const Template *ready_template(const char *recipe, Failure *out);

@@ -50,8 +50,12 @@ typedef struct SandboxPlace {
 	Mounts mounts;
 	int network_fd;         /* one that was made beforehand; -1: none */
 	int shared_fd;          /* its network, for places that join it; -1: nobody may */
+	int mounts_fd;          /* so that they do not end, which takes time, while the end of the job is waited for */
 	bool network_is_ours;   /* it goes back to where it came from at the end */
 } SandboxPlace;
+
+/* What it hands to the worker. */
+typedef enum Handed { HANDED_MOUNTS, HANDED_RUNNER, HANDED_SERVICE, HANDED_NETWORK, HANDED_MAX } Handed;
 
 /* What the newborn child needs, in the memory that it shares with us until it becomes init. */
 typedef struct Layout {
@@ -63,7 +67,9 @@ typedef struct Layout {
 	bool loopback;
 	int joined_fd;  /* the network of another place; -1: none */
 	bool low_ports; /* whoever is in it may listen below 1024 */
-	int service_to; /* where the listening socket of the runner's service is sent; -1: none is asked for */
+	bool service; /* the runner listens on its loopback */
+	const char *runner_inside;
+	bool shares_network; /* others will join it */
 	Failure failure;
 } Layout;
 
@@ -106,7 +112,7 @@ static bool has_no_socket(void)
 /* The runner's service listens there, whatever the steps may reach. */
 static bool wants_loopback(const Layout *layout)
 {
-	return layout->loopback || layout->service_to >= 0;
+	return layout->loopback || layout->service;
 }
 
 /* Asked before it is set: that takes the machine's one lock of all networks. */
@@ -195,46 +201,63 @@ static bool enter_network(const Layout *layout)
 	return layout->sandbox->network_is_ours || make_network(layout);
 }
 
-/* A socket made in the place's network, and sent to the worker, which has another one: the way in is the descriptor. */
-static bool open_service(int to)
+/* A socket made in the place's network for the worker, which has another one: the way in is the descriptor. */
+static int open_service(void)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
 	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct iovec part = {(char[]){'s'}, 1};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SERVICE_BACKLOG) < 0)
-		return false;
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-	head->cmsg_level = SOL_SOCKET;
-	head->cmsg_type = SCM_RIGHTS;
-	head->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(head), &fd, sizeof fd);
-	bool sent = sendmsg(to, &message, MSG_NOSIGNAL) == 1;
-	close(fd);
-	return sent;
-}
-
-static int receive_service(int from)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec part = {&byte, 1};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-	int fd = -1;
-	if (recvmsg(from, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) == 1 && CMSG_FIRSTHDR(&message))
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+		return -1;
 	return fd;
 }
 
+/* Which of them a place has, in their order; returns how many. */
+static size_t list_handed(const Layout *layout, Handed out[HANDED_MAX])
+{
+	size_t count = 0;
+	out[count++] = HANDED_MOUNTS;
+	out[count++] = HANDED_RUNNER;
+	if (layout->service)
+		out[count++] = HANDED_SERVICE;
+	if (layout->shares_network)
+		out[count++] = HANDED_NETWORK;
+	return count;
+}
+
+static int open_handed(const Layout *layout, Handed what)
+{
+	switch (what) {
+	case HANDED_MOUNTS:
+		return open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	case HANDED_RUNNER:
+		return open(layout->runner_inside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	case HANDED_SERVICE:
+		return open_service();
+	case HANDED_NETWORK:
+		return open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	case HANDED_MAX:
+		break;
+	}
+	return -1;
+}
+
+/* What the worker needs of the place and could not reach from outside once init has confined itself. */
+static bool hand_over(Layout *layout, int control_fd)
+{
+	Handed handed[HANDED_MAX];
+	int fds[HANDED_MAX];
+	size_t count = list_handed(layout, handed);
+	for (size_t i = 0; i < count; i++) {
+		fds[i] = open_handed(layout, handed[i]);
+		if (fds[i] < 0)
+			return failed(layout, handed[i] == HANDED_SERVICE ? "cannot listen for the runner's service"
+			                                                 : "cannot open what it hands to the worker");
+	}
+	return supervisor_send_fds(control_fd, fds, count) || failed(layout, "cannot talk to the worker");
+}
+
 /* The newborn. It shares our memory: only system calls, and nothing is changed but *layout and its mounts. */
-static bool lay_out(void *data)
+static bool lay_out(void *data, int control_fd)
 {
 	Layout *layout = data;
 	SandboxPlace *sandbox = layout->sandbox;
@@ -255,9 +278,7 @@ static bool lay_out(void *data)
 		return failed(layout, "cannot enter its control group");
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return failed(layout, "cannot make its cgroup namespace");
-	if (layout->service_to >= 0 && !open_service(layout->service_to))
-		return failed(layout, "cannot listen for the runner's service");
-	return true;
+	return hand_over(layout, control_fd);
 }
 
 /* What to change on the host when namespaces are refused. */
@@ -327,17 +348,22 @@ static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup
 	        setup->scope ? "" : " and abstract unix sockets");
 }
 
-/* Before init has confined itself its root can be entered from here. Where not, the job uses its folder on the disk. */
-static void open_runner(SandboxPlace *sandbox, const PlaceSpec *spec)
+static void take_over(SandboxPlace *sandbox, const Layout *layout)
 {
-	const char *inside = spec->root ? spec->root->runner_inside : MOUNTS_RUNNER;
-	g_autofree char *path = g_strdup_printf("/proc/%d/root%s", (int)sandbox->init.pid, inside);
-	sandbox->place.runner_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int *const into[HANDED_MAX] = {
+		[HANDED_MOUNTS] = &sandbox->mounts_fd,
+		[HANDED_RUNNER] = &sandbox->place.runner_fd,
+		[HANDED_SERVICE] = &sandbox->place.service_fd,
+		[HANDED_NETWORK] = &sandbox->shared_fd,
+	};
+	Handed handed[HANDED_MAX];
+	int fds[HANDED_MAX];
+	size_t count = list_handed(layout, handed);
+	supervisor_receive_fds(&sandbox->init, fds, count);
+	for (size_t i = 0; i < count; i++)
+		*into[handed[i]] = fds[i];
 	if (sandbox->place.runner_fd >= 0)
-		sandbox->place.runner_inside = g_strdup(inside);
-	g_autofree char *network = g_strdup_printf("/proc/%d/ns/net", (int)sandbox->init.pid);
-	if (spec->shares_network)
-		sandbox->shared_fd = open(network, O_RDONLY | O_CLOEXEC);
+		sandbox->place.runner_inside = g_strdup(layout->runner_inside);
 }
 
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
@@ -348,40 +374,15 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.hostname = spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER,
 		.own_network = spec->network != PLACE_NETWORK_FULL,
 		.loopback = spec->network == PLACE_NETWORK_LOOPBACK,
-		.service_to = -1,
 		.joined_fd = spec->network_of ? ((const SandboxPlace *)spec->network_of)->shared_fd : -1,
 		.low_ports = spec->shares_network,
+		.runner_inside = spec->root ? spec->root->runner_inside : MOUNTS_RUNNER,
+		.shares_network = spec->shares_network,
 	};
-	autofd int service_from = -1, service_to = -1;
-	if (spec->service && layout.own_network) {
-		int ends[2];
-		if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
-			return fail_errno(error, errno, "sandbox: cannot make a socket pair");
-		service_from = ends[0];
-		layout.service_to = service_to = ends[1];
-	}
+	layout.service = spec->service && layout.own_network;
 	g_autofree char *recipe = spec->root ? g_strdup(MOUNTS_RECIPE_OF_IMAGES) : mounts_recipe(spec, error);
 	if (!recipe || !(spec->root ? mounts_list_image : mounts_list)(spec, &sandbox->mounts, error))
 		return false;
-	const Birth birth = {
-		.enter = root ? NULL : enter,
-		.flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
-		.prepare = lay_out,
-		.data = &layout,
-		.failure = &layout.failure,
-	};
-	if (layout.own_network && layout.joined_fd < 0 && !layout.low_ports)
-		sandbox->network_fd = ready_network();
-	layout.template = ready_template(recipe, &layout.failure);
-	if (!layout.template || !ready_user(&layout.user_fd, &layout.failure) ||
-	        !supervisor_launch(&sandbox->init, &birth)) {
-		const Failure *failure = &layout.failure;
-		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s%s%s: %s; %s", failure->what, failure->target ? " " : "",
-		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
-	}
-	if (service_from >= 0)
-		sandbox->place.service_fd = receive_service(service_from);
-	open_runner(sandbox, spec);
 	InitSetup setup = {
 		.kind = INIT_SETUP,
 		.confine = 1,
@@ -398,7 +399,26 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 	struct sock_filter filter[FILTER_LEN_MAX];
 	size_t filter_len = filter_write(filter);
 	setup.filter_len = (uint32_t)(spec->root ? filter_add_image(filter, filter_len) : filter_len);
-	if (supervisor_setup(&sandbox->init, &setup, filter, error))
+	const Birth birth = {
+		.enter = root ? NULL : enter,
+		.flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
+		.prepare = lay_out,
+		.data = &layout,
+		.failure = &layout.failure,
+		.setup = &setup,
+		.filter = filter,
+	};
+	if (layout.own_network && layout.joined_fd < 0 && !layout.low_ports)
+		sandbox->network_fd = ready_network();
+	layout.template = ready_template(recipe, &layout.failure);
+	if (!layout.template || !ready_user(&layout.user_fd, &layout.failure) ||
+	        !supervisor_launch(&sandbox->init, &birth)) {
+		const Failure *failure = &layout.failure;
+		return fail(error, ASSAY_ERROR_SYSTEM, "sandbox: %s%s%s: %s; %s", failure->what, failure->target ? " " : "",
+		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
+	}
+	take_over(sandbox, &layout);
+	if (supervisor_begin(&sandbox->init, error))
 		return true;
 	g_prefix_error(error, "sandbox: ");
 	return false;
@@ -410,8 +430,7 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 		return false;
 	SandboxPlace *sandbox = g_new0(SandboxPlace, 1);
 	supervisor_init(&sandbox->init);
-	sandbox->network_fd = -1;
-	sandbox->shared_fd = -1;
+	sandbox->network_fd = sandbox->shared_fd = sandbox->mounts_fd = -1;
 	place_init(&sandbox->place, &executor_sandbox, spec->root ? spec->root->work_inside : MOUNTS_WORK,
 	        spec->root ? spec->root->home_inside : MOUNTS_HOME, "full");
 	const CgroupLimits limits = {
@@ -469,6 +488,7 @@ static void sandbox_close(Place *place)
 	if (!place)
 		return;
 	SandboxPlace *sandbox = (SandboxPlace *)place;
+	bool is_image = sandbox->mounts.layers_folder != NULL;
 	supervisor_kill(&sandbox->init);
 	cgroup_remove(&sandbox->group);
 	mounts_clear(&sandbox->mounts);
@@ -477,6 +497,10 @@ static void sandbox_close(Place *place)
 		ready_network_back(fd_steal(&sandbox->network_fd));
 	autofd_close(&sandbox->network_fd);
 	autofd_close(&sandbox->shared_fd);
+	if (is_image) /* its folder of changes is removed next */
+		autofd_close(&sandbox->mounts_fd);
+	else
+		ready_discard(sandbox->mounts_fd);
 	g_free(sandbox);
 }
 

@@ -93,7 +93,7 @@ static int newborn_main(void *data)
 	const Birth *birth = newborn->birth;
 	if (setsid() < 0)
 		return !failed(birth->failure, "cannot leave the terminal");
-	if (birth->prepare && !birth->prepare(birth->data))
+	if (birth->prepare && !birth->prepare(birth->data, newborn->control_fd))
 		return 1;
 	if (!place_descriptors(newborn))
 		return !failed(birth->failure, "cannot place its descriptors");
@@ -101,79 +101,6 @@ static int newborn_main(void *data)
 	static const char *const environment[] = {NULL};
 	syscall(SYS_execveat, INIT_CONTROL_FD + 1, "", arguments, environment, AT_EMPTY_PATH);
 	return !failed(birth->failure, "cannot start init");
-}
-
-static bool clone_failed(const Birth *birth)
-{
-	return failed(birth->failure, birth->flags ? "cannot make its namespaces" : "cannot start a process");
-}
-
-/* Goes where init is to be born, and clones it there as a child of the worker, not its own. */
-static int midwife_main(void *data)
-{
-	Newborn *newborn = data;
-	const Birth *birth = newborn->birth;
-	if (!birth->enter(birth->data))
-		return 1;
-	newborn->pid = clone(newborn_main, newborn->stack_top, (int)(birth->flags | CLONE_PARENT | NEWBORN_FLAGS), newborn);
-	return newborn->pid < 0 ? !clone_failed(birth) : 0;
-}
-
-/* The child's pid, or -1. It has become init, or *failure says why not. */
-static pid_t bear(Newborn *newborn, char *stack)
-{
-	const Birth *birth = newborn->birth;
-	newborn->stack_top = stack + STACK_BYTES;
-	newborn->pid = -1;
-	if (!birth->enter) {
-		newborn->pid = clone(newborn_main, newborn->stack_top, (int)(birth->flags | NEWBORN_FLAGS), newborn);
-		if (newborn->pid < 0)
-			clone_failed(birth);
-		return newborn->pid;
-	}
-	pid_t midwife = clone(midwife_main, stack + 2 * STACK_BYTES, NEWBORN_FLAGS, newborn);
-	if (midwife < 0)
-		clone_failed(birth);
-	while (midwife > 0 && waitpid(midwife, NULL, 0) < 0 && errno == EINTR)
-		;
-	return newborn->pid;
-}
-
-bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
-{
-	int ends[2];
-	autofd int program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, NULL);
-	if (program < 0)
-		return failed(birth->failure, "cannot make a memory file");
-	autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd < 0)
-		return failed(birth->failure, "cannot open /dev/null");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return failed(birth->failure, "cannot make a socket pair");
-	supervisor->control_fd = ends[0];
-	autofd int theirs = ends[1]; /* closed here when init has it: so its end is our end of file */
-	char *stack = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (stack == MAP_FAILED)
-		return failed(birth->failure, "no memory for its first process");
-	Newborn newborn = {.birth = birth, .control_fd = theirs, .program_fd = program, .null_fd = null_fd};
-	sigset_t all, old;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &old);
-	pid_t pid = bear(&newborn, stack);
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	munmap(stack, 2 * STACK_BYTES);
-	if (pid < 0)
-		return false;
-	supervisor->pid = pid;
-	supervisor->pidfd = (int)syscall(SYS_pidfd_open, pid, 0U); /* it is our child, so the number is still its own */
-	if (supervisor->pidfd >= 0)
-		return !birth->failure->what;
-	int why = errno;
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	errno = why;
-	return failed(birth->failure, "cannot follow its first process");
 }
 
 /* Waits for one answer; an init that is gone is an error of its own. */
@@ -212,6 +139,129 @@ static bool send_packet(Supervisor *supervisor, struct iovec *parts, size_t part
 	return sent >= 0 || fail_errno(error, errno, "cannot talk to the place's first process");
 }
 
+static bool clone_failed(const Birth *birth)
+{
+	return failed(birth->failure, birth->flags ? "cannot make its namespaces" : "cannot start a process");
+}
+
+/* Goes where init is to be born, and clones it there as a child of the worker, not its own. */
+static int midwife_main(void *data)
+{
+	Newborn *newborn = data;
+	const Birth *birth = newborn->birth;
+	if (!birth->enter(birth->data))
+		return 1;
+	newborn->pid = clone(newborn_main, newborn->stack_top, (int)(birth->flags | CLONE_PARENT | NEWBORN_FLAGS), newborn);
+	return newborn->pid < 0 ? !clone_failed(birth) : 0;
+}
+
+/* The child's pid, or -1. It has become init, or *failure says why not. */
+static pid_t bear(Newborn *newborn, char *stack)
+{
+	const Birth *birth = newborn->birth;
+	newborn->stack_top = stack + STACK_BYTES;
+	newborn->pid = -1;
+	if (!birth->enter) {
+		newborn->pid = clone(newborn_main, newborn->stack_top, (int)(birth->flags | NEWBORN_FLAGS), newborn);
+		if (newborn->pid < 0)
+			clone_failed(birth);
+		return newborn->pid;
+	}
+	pid_t midwife = clone(midwife_main, stack + 2 * STACK_BYTES, NEWBORN_FLAGS, newborn);
+	if (midwife < 0)
+		clone_failed(birth);
+	while (midwife > 0 && waitpid(midwife, NULL, 0) < 0 && errno == EINTR)
+		;
+	return newborn->pid;
+}
+
+/* It waits in the socket until there is an init. */
+static bool send_setup(Supervisor *supervisor, const Birth *birth)
+{
+	struct iovec parts[] = {
+		{.iov_base = (void *)(uintptr_t)birth->setup, .iov_len = sizeof *birth->setup},
+		{.iov_base = (void *)(uintptr_t)birth->filter, .iov_len = birth->setup->filter_len * sizeof *birth->filter},
+	};
+	return send_packet(supervisor, parts, birth->setup->filter_len > 0 ? 2 : 1, NULL, 0, NULL);
+}
+
+bool supervisor_send_fds(int control_fd, const int *fds, size_t count)
+{
+	union {
+		char bytes[CMSG_SPACE(SUPERVISOR_FDS_MAX * sizeof(int))];
+		struct cmsghdr aligned;
+	} control = {0};
+	char nothing = 0;
+	struct iovec part = {&nothing, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	        .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(head), fds, count * sizeof(int));
+	return sendmsg(control_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+void supervisor_receive_fds(const Supervisor *supervisor, int *out, size_t count)
+{
+	union {
+		char bytes[CMSG_SPACE(SUPERVISOR_FDS_MAX * sizeof(int))];
+		struct cmsghdr aligned;
+	} control;
+	char nothing;
+	struct iovec part = {&nothing, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	        .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+	for (size_t i = 0; i < count; i++)
+		out[i] = -1;
+	const struct cmsghdr *head = NULL;
+	if (recvmsg(supervisor->control_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) == 1)
+		head = CMSG_FIRSTHDR(&message);
+	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
+	        head->cmsg_len == CMSG_LEN(count * sizeof(int)))
+		memcpy(out, CMSG_DATA(head), count * sizeof(int));
+}
+
+bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
+{
+	int ends[2];
+	autofd int program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, NULL);
+	if (program < 0)
+		return failed(birth->failure, "cannot make a memory file");
+	autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0)
+		return failed(birth->failure, "cannot open /dev/null");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return failed(birth->failure, "cannot make a socket pair");
+	supervisor->control_fd = ends[0];
+	autofd int theirs = ends[1]; /* closed here when init has it: so its end is our end of file */
+	if (birth->setup && !send_setup(supervisor, birth))
+		return failed(birth->failure, "cannot talk to its first process");
+	char *stack = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return failed(birth->failure, "no memory for its first process");
+	Newborn newborn = {.birth = birth, .control_fd = theirs, .program_fd = program, .null_fd = null_fd};
+	sigset_t all, old;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid_t pid = bear(&newborn, stack);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	munmap(stack, 2 * STACK_BYTES);
+	if (pid < 0)
+		return false;
+	supervisor->pid = pid;
+	supervisor->pidfd = (int)syscall(SYS_pidfd_open, pid, 0U); /* it is our child, so the number is still its own */
+	if (supervisor->pidfd >= 0)
+		return !birth->failure->what;
+	int why = errno;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	errno = why;
+	return failed(birth->failure, "cannot follow its first process");
+}
+
 static bool first_answer(Supervisor *supervisor, GError **error)
 {
 	InitReply reply;
@@ -223,15 +273,9 @@ static bool first_answer(Supervisor *supervisor, GError **error)
 	        g_strerror(reply.error), stages[reply.stage].what_to_do);
 }
 
-bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter,
-        GError **error)
+bool supervisor_begin(Supervisor *supervisor, GError **error)
 {
-	struct iovec parts[] = {
-		{.iov_base = (void *)(uintptr_t)setup, .iov_len = sizeof *setup},
-		{.iov_base = (void *)(uintptr_t)filter, .iov_len = setup->filter_len * sizeof *filter},
-	};
-	return send_packet(supervisor, parts, setup->filter_len > 0 ? 2 : 1, NULL, 0, error) &&
-	       first_answer(supervisor, error);
+	return first_answer(supervisor, error);
 }
 
 bool supervisor_keep(Supervisor *supervisor, const InitPool *setup, const int *fds, size_t fds_len, GError **error)

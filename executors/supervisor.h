@@ -24,9 +24,12 @@ typedef struct Birth {
 	/* Goes where the namespaces may be made, in a child of its own that then clones init's; NULL: they may be here. */
 	bool (*enter)(void *data);
 	unsigned long flags;         /* of clone(2): the namespaces */
-	bool (*prepare)(void *data); /* in the child, before init; like enter() system calls only; NULL for nothing */
+	/* In the child, before init; like enter() system calls only; NULL for nothing. What it sends the worker receives. */
+	bool (*prepare)(void *data, int control_fd);
 	void *data;
 	Failure *failure;            /* where prepare() says why it could not */
+	const InitSetup *setup;      /* the first packet, which init finds waiting; NULL: it is sent later */
+	const struct sock_filter *filter; /* setup->filter_len instructions */
 } Birth;
 
 /**
@@ -36,9 +39,13 @@ typedef struct Birth {
  * Returns   false with *birth->failure filled; why is the errno of clone(2) itself when `what` says so
  */
 bool supervisor_launch(Supervisor *supervisor, const Birth *birth);
-/** Sends the first packet, with setup->filter_len instructions, and waits until init has confined itself. */
-bool supervisor_setup(Supervisor *supervisor, const InitSetup *setup, const struct sock_filter *filter,
-        GError **error);
+/** What prepare() has sent by supervisor_send_fds(): exactly `count` descriptors, the caller's, or all are -1. */
+void supervisor_receive_fds(const Supervisor *supervisor, int *out, size_t count);
+/** Async-signal-safe. At most SUPERVISOR_FDS_MAX. */
+bool supervisor_send_fds(int control_fd, const int *fds, size_t count);
+#define SUPERVISOR_FDS_MAX 4
+/** Waits until init has done what its setup says. */
+bool supervisor_begin(Supervisor *supervisor, GError **error);
 /** Sends the first packet to one that shall keep a pool instead of a place, and waits until it is ready. */
 bool supervisor_keep(Supervisor *supervisor, const InitPool *setup, const int *fds, size_t fds_len, GError **error);
 /** As Executor.start, signal and finish. */
