@@ -5,8 +5,9 @@
  * namespace covers (keyrings, vsock, io_uring). Numbers the table does not name are allowed up to the newest call
  * known here and answered ENOSYS beyond it, so that a future kernel opens nothing by itself.
  *
- * The program is a binary search over sorted numbers, written here rather than compiled by libseccomp: that takes
- * half a millisecond a job, this a few microseconds. Arguments are compared in their low 32 bits, as the kernel does
+ * The program is a binary search over ranges of numbers that are answered alike, and behind it each answer once: the
+ * kernel checks, translates and tries it for each job, so its length counts. It is written here rather than compiled by
+ * libseccomp: that takes half a millisecond a job, this a few microseconds. Arguments are compared in their low 32 bits, as the kernel does
  * for these calls: a check of 64 would let ioctl(TIOCSTI + 2^32) by.
  */
 #include "executors/filter.h"
@@ -16,6 +17,7 @@
 #include <linux/audit.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -96,9 +98,33 @@ static const Rule rules_unsorted[] = {
 };
 #undef NO
 
+/* What a range of numbers is answered: by Rule's answer and check; all zero is "allowed". */
+typedef struct Answer {
+	uint16_t number;
+	uint8_t check;
+} Answer;
+
+/* Numbers from here to the next range's. */
+typedef struct Range {
+	uint32_t from;
+	Answer answer;
+} Range;
+
+#define RANGES_MAX (2 * G_N_ELEMENTS(rules_unsorted) + 1)
+#define ANSWERS_MAX 16
+
+/* A jump whose end is not written yet. */
+typedef struct Jump {
+	size_t at;
+	bool if_true;
+	Answer to;
+} Jump;
+
 typedef struct Writer {
 	struct sock_filter *out;
 	size_t len;
+	Jump jumps[2 * RANGES_MAX];
+	size_t jumps_len;
 } Writer;
 
 static void emit(Writer *writer, uint16_t code, uint32_t value, size_t if_true, size_t if_false)
@@ -185,25 +211,90 @@ static void emit_check(Writer *writer, Check check, uint32_t refuse)
 	}
 }
 
-/* Each leaf tests one number and ends in a return, so that subtrees can be laid one behind the other. */
-static void emit_tree(Writer *writer, const Rule *rules, size_t len)
+static bool is_same(Answer a, Answer b)
 {
-	if (len == 1) {
-		size_t test = writer->len;
-		emit(writer, BPF_JMP | BPF_JEQ | BPF_K, rules->number, 0, 0);
-		emit_check(writer, rules->check, SECCOMP_RET_ERRNO | rules->answer);
-		writer->out[test].jf = (uint8_t)(writer->len - test - 1);
-		emit_return(writer, SECCOMP_RET_ALLOW);
-		return;
-	}
+	return a.number == b.number && a.check == b.check;
+}
+
+/* One side of a test: on to what is written next, or to an answer, which is written later. */
+static void emit_side(Writer *writer, size_t test, bool if_true, const Range *ranges, size_t len);
+
+static void emit_search(Writer *writer, const Range *ranges, size_t len)
+{
 	size_t half = len / 2;
 	size_t test = writer->len;
-	emit(writer, BPF_JMP | BPF_JGE | BPF_K, rules[half].number, 0, 0);
-	emit_tree(writer, rules, half);
-	size_t distance = writer->len - test - 1;
+	emit(writer, BPF_JMP | BPF_JGE | BPF_K, ranges[half].from, 0, 0);
+	emit_side(writer, test, false, ranges, half);
+	emit_side(writer, test, true, ranges + half, len - half);
+}
+
+static void patch(Writer *writer, size_t test, bool if_true, size_t to)
+{
+	size_t distance = to - test - 1;
 	g_assert(distance < 256);
-	writer->out[test].jt = (uint8_t)distance;
-	emit_tree(writer, rules + half, len - half);
+	if (if_true)
+		writer->out[test].jt = (uint8_t)distance;
+	else
+		writer->out[test].jf = (uint8_t)distance;
+}
+
+static void emit_side(Writer *writer, size_t test, bool if_true, const Range *ranges, size_t len)
+{
+	if (len == 1) {
+		g_assert(writer->jumps_len < G_N_ELEMENTS(writer->jumps));
+		writer->jumps[writer->jumps_len++] = (Jump){test, if_true, ranges->answer};
+		return;
+	}
+	patch(writer, test, if_true, writer->len);
+	emit_search(writer, ranges, len);
+}
+
+/* Each answer once, and all jumps to it. */
+static void emit_answers(Writer *writer)
+{
+	Answer written[ANSWERS_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < writer->jumps_len; i++) {
+		Answer answer = writer->jumps[i].to;
+		bool is_written = false;
+		for (size_t j = 0; j < count; j++)
+			is_written = is_written || is_same(written[j], answer);
+		if (is_written)
+			continue;
+		g_assert(count < ANSWERS_MAX);
+		written[count++] = answer;
+		for (size_t j = i; j < writer->jumps_len; j++)
+			if (is_same(writer->jumps[j].to, answer))
+				patch(writer, writer->jumps[j].at, writer->jumps[j].if_true, writer->len);
+		if (answer.number == 0)
+			emit_return(writer, SECCOMP_RET_ALLOW);
+		else
+			emit_check(writer, answer.check, SECCOMP_RET_ERRNO | answer.number);
+	}
+}
+
+/* Neighbours that are answered alike become one. */
+static size_t add_range(Range *ranges, size_t len, uint32_t from, Answer answer)
+{
+	if (len > 0 && is_same(ranges[len - 1].answer, answer))
+		return len;
+	ranges[len] = (Range){from, answer};
+	return len + 1;
+}
+
+static size_t make_ranges(const Rule *rules, size_t rules_len, Range *out)
+{
+	const Answer allowed = {0, CHECK_NONE};
+	size_t len = add_range(out, 0, 0, allowed);
+	for (size_t i = 0; i < rules_len; i++) {
+		const Answer answer = {rules[i].answer, rules[i].check};
+		if (len > 0 && out[len - 1].from == rules[i].number && is_same(out[len - 1].answer, allowed))
+			len--; /* nothing lies between this one and the last */
+		len = add_range(out, len, rules[i].number, answer);
+		if (i + 1 == rules_len || rules[i + 1].number != rules[i].number + 1)
+			len = add_range(out, len, rules[i].number + 1, allowed);
+	}
+	return len;
 }
 
 static int compare_rules(const void *a, const void *b)
@@ -215,6 +306,7 @@ static int compare_rules(const void *a, const void *b)
 size_t filter_write(struct sock_filter out[FILTER_LEN_MAX])
 {
 	Writer writer = {.out = out};
+	Range ranges[RANGES_MAX];
 	Rule rules[G_N_ELEMENTS(rules_unsorted)];
 	memcpy(rules, rules_unsorted, sizeof rules);
 	qsort(rules, G_N_ELEMENTS(rules), sizeof rules[0], compare_rules);
@@ -224,6 +316,7 @@ size_t filter_write(struct sock_filter out[FILTER_LEN_MAX])
 	emit(&writer, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	emit(&writer, BPF_JMP | BPF_JGT | BPF_K, NR_NEWEST, 0, 1); /* newer calls, and all of x32 */
 	emit_return(&writer, SECCOMP_RET_ERRNO | ENOSYS);
-	emit_tree(&writer, rules, G_N_ELEMENTS(rules));
+	emit_search(&writer, ranges, make_ranges(rules, G_N_ELEMENTS(rules), ranges));
+	emit_answers(&writer);
 	return writer.len;
 }
