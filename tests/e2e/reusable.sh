@@ -274,6 +274,53 @@ for _ in $(seq 600); do [ "$(run_json "$run" | jq -r '"\(.attempt) \(.status)"')
 expect "all of it again" "$states" "$(run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.status)"] | sort | join(" ")')"
 expect "as a third attempt" 3 "$(run_json "$run" | jq -r '[.jobs[].attempt] | unique | join(" ")')"
 
+# A call that was skipped, or went well, is resolved anew when what it needs runs again; also while the agent is killed.
+cat >"$flows/top.yml" <<'YML'
+on: push
+jobs:
+  a:
+    runs-on: any
+    outputs: {list: '["p","q"]'}
+    steps: [{run: test $GITHUB_RUN_ATTEMPT != 1}]
+  d:
+    needs: a
+    strategy: {matrix: {x: "${{ fromJSON(needs.a.outputs.list) }}"}}
+    uses: ./.github/workflows/mid.yml
+  e:
+    needs: d
+    runs-on: any
+    steps: [{run: 'echo "e ${{ needs.d.outputs.o }}"'}]
+YML
+cat >"$flows/mid.yml" <<'YML'
+on: {workflow_call: {outputs: {o: {value: "${{ jobs.in.outputs.o }}"}}}}
+jobs:
+  in: {uses: ./.github/workflows/low.yml}
+YML
+cat >"$flows/low.yml" <<'YML'
+on: {workflow_call: {outputs: {o: {value: "${{ jobs.w.outputs.o }}"}}}}
+jobs:
+  w:
+    runs-on: any
+    outputs: {o: "attempt ${{ github.run_attempt }}"}
+    steps: [{run: sleep 0.3}]
+  v: {needs: w, runs-on: any, steps: [{run: sleep 0.3}]}
+YML
+wait_attempt() { # NUMBER STATUS
+	local i
+	for i in $(seq 600); do [ "$(run_json "$run" | jq -r '"\(.attempt) \(.status)"')" = "$1 $2" ] && return 0; sleep 0.1; done
+	die "attempt $1 is not $2: $(run_json "$run" | jq -c '[.attempt, .status]')"
+}
+run=$(pushed); wait_status "$run" failure
+expect "a call behind a failure is skipped, and has no jobs" "a=failure d=skipped e=skipped" "$(run_json "$run" | jq -r '[.jobs[] | "\(.key)=\(.status)"] | sort | join(" ")')"
+"$ASSAY" runs rerun "$run" --failed >/dev/null; wait_attempt 2 success
+expect "and has them when it runs after all" 10 "$(run_json "$run" | jq '.jobs | length')"
+"$ASSAY" runs rerun "$run" --job a >/dev/null
+for _ in 1 2 3 4 5; do sleep 0.2; agent_kill; agent_start --config "$work/assay.yml"; done
+wait_attempt 3 success
+expect "jobs of a call are made anew with it, through kill -9" "3 10" "$(run_json "$run" | jq -r '"\([.jobs[].attempt] | unique | join(" ")) \(.jobs | length)"')"
+log_of "$run" e | grep -q 'e attempt 3' || die "the outputs of the third attempt"
+check "with its outputs"
+
 # A gate in a called workflow, with its environment's secret; then cancel, through a call.
 "$ASSAY" env set production --repo acme/calls
 printf 'vault-of-production' >"$work/s"; "$ASSAY" secret set acme/calls VAULT --from-file "$work/s" --env production
