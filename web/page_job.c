@@ -300,12 +300,27 @@ static void sentence(GString *out, const PageView *view, const json_t *job)
 	g_string_append(out, "</p>");
 }
 
+/* "acme/shared/.github/workflows/x.yml@v1, at 1c4e2499": which file, and what it was then. */
+static void workflow_file(GString *out, const json_t *job)
+{
+	const json_t *file = json_object_get(job, "workflow_file");
+	const char *path = json_get_string(file, "path", NULL);
+	const char *repo = json_get_string(file, "repository", NULL), *ref = json_get_string(file, "ref", NULL);
+	if (!path)
+		return;
+	frame_fact_begin(out, json_get_bool(job, "call", false) ? "Calls" : "Called file");
+	html(out, "%s%s%s%s%s ", repo, repo ? "/" : "", path, ref ? "@" : "", ref);
+	html_digest(out, json_get_string(file, "sha", NULL));
+	frame_fact_end(out);
+}
+
 static void facts(GString *out, const json_t *job)
 {
 	frame_section(out, "facts", "Facts");
 	g_string_append(out, "<dl class=\"facts\">");
 	frame_fact(out, "Executor", json_get_string(job, "executor", NULL));
 	frame_fact(out, "Isolation", json_get_string(job, "isolation", NULL));
+	workflow_file(out, job);
 	size_t i;
 	json_t *one;
 	json_array_foreach(json_object_get(job, "missing"), i, one)

@@ -160,6 +160,8 @@ YML
 run=$(pushed); wait_status "$run" success
 log_of "$run" told | grep -q 'one in acme/calls by acme/shared at true; newer two in acme/calls by far/shared at true' || die "other repos: $(log_of "$run" told)"
 check "workflows of other repos, at their refs, with what they call beside them"
+expect "a job says of which file and commit it is" "acme/shared .github/workflows/inner.yml $(git -C "$work/acme-shared" rev-parse v1)" \
+	"$(curl -sS --noproxy '*' --unix-socket "$ASSAY_SOCKET" "http://x/api/v1/jobs/$(job "$run" 'known / inner / say' id)" | jq -r '.workflow_file | "\(.repository) \(.path) \(.sha)"')"
 sed -i 's/lib.yml@main/none.yml@main/' "$flows/top.yml"
 run=$(pushed)
 expect "a file that is not there is refused" ".github/workflows/top.yml:7:11: The called workflow 'far/shared/.github/workflows/none.yml@main' cannot be read" "$(run_json "$run" | jq -r .message | cut -d: -f1-4)"

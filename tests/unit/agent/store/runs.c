@@ -247,7 +247,7 @@ static void a_call_speaks_by_its_jobs(Fixture *f, gconstpointer data)
 	int64_t call = 0;
 	int64_t inside = 0;
 	g_autoptr(json_t) caller = test_json("{'key':'c','definition':{'uses':'./x.yml'}}");
-	g_autoptr(json_t) called = test_json("{'key':'c / a','caller':'c','definition':{}}");
+	g_autoptr(json_t) called = test_json("{'key':'c / a','caller':'c','definition':{'call':{'path':'x.yml','sha':'5c'}}}");
 	g_autoptr(json_t) orphan = test_json("{'key':'d / a','caller':'d','definition':{}}");
 	g_autoptr(GError) why = NULL;
 	assert_ok(runs_add_job(f->store, f->run, caller, &call, &error));
@@ -262,6 +262,9 @@ static void a_call_speaks_by_its_jobs(Fixture *f, gconstpointer data)
 	assert_ok(runs_move_job(f->store, inside, RUN_FAILURE, CAUSE_EXIT, "no", &error));
 	assert_ok(runs_move_job(f->store, call, RUN_FAILURE, CAUSE_NEEDS, "its job failed", &error));
 	assert_ok(runs_settle(f->store, f->run, NULL, &error));
+	g_autoptr(json_t) full = runs_job(f->store, inside, NULL);
+	g_autofree char *file = json_text(json_object_get(full, "workflow_file"));
+	g_assert_cmpstr(file, ==, "{\"path\":\"x.yml\",\"ref\":null,\"repository\":null,\"sha\":\"5c\"}");
 	g_autoptr(json_t) after = runs_get(f->store, f->run, NULL);
 	g_assert_cmpstr(json_get_string(after, "message", NULL), ==, "job 'c / a': no");
 	g_assert_cmpint(runs_calls(f->store, f->run, NULL), ==, 0);
