@@ -15,6 +15,25 @@ workflow < <(one 'kill -SEGV $$'); wait_status "$run" failure
 expect "signal" "failure signal" "$(cause)"; check "$(message)"
 workflow < <(one 'echo waiting; sleep 600' '    timeout-minutes: 0.03'); wait_status "$run" failure 60
 expect "timeout" "failure timeout" "$(cause)"; check "$(message)"
+cat >"$clone/.assay/workflows/w.yml" <<'YML'
+on: push
+jobs:
+  flaky:
+    runs-on: x
+    continue-on-error: ${{ matrix.v == 1 }}
+    timeout-minutes: 0.05
+    strategy: {matrix: {v: [1, 2]}}
+    steps:
+      - run: "if [ ${{ matrix.v }} = 1 ]; then sleep 600; fi; sleep 1"
+  after:
+    needs: flaky
+    runs-on: x
+    steps:
+      - run: test ${{ needs.flaky.result }} = success
+YML
+commit "$RANDOM$RANDOM"; run=$(run_of "$(push)"); wait_status "$run" success 60
+expect "a job's failure may be forgiven" "flaky (1) failure timeout|flaky (2) success null|after success null" \
+	"$(run_json "$run" | jq -r '[.jobs[] | "\(.key) \(.status) \(.cause)"] | join("|")')"
 workflow < <(one $'trap "" TERM INT\necho deaf\nwhile :; do sleep 1; done'); wait_status "$run" running
 for _ in $(seq 100); do "$ASSAY" runs log "$run" 2>/dev/null | grep >/dev/null deaf && break; sleep 0.1; done
 "$ASSAY" runs cancel "$run"

@@ -258,6 +258,18 @@ static void step_ends_at_its_time_limit(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(monotonic_us() - before, <, 10000000);
 }
 
+static void a_time_limit_may_be_forgiven(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_autoptr(json_t) events = run(fixture,
+	        "[{'timeout-minutes':0.005,'continue-on-error':true,'id':'slow','run':'sleep 60'},"
+	        "{'run':'test ${{ steps.slow.outcome }}${{ steps.slow.conclusion }} = failuresuccess'}]");
+	assert_end(events, "success", NULL);
+	assert_step(events, 1, "failure");
+	g_assert_cmpstr(json_get_string(find(events, EVENT_STEP, 1), "cause", ""), ==, "timeout");
+	assert_step(events, 2, "success");
+}
+
 static void job_ends_at_its_time_limit(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -419,6 +431,7 @@ int main(int argc, char **argv)
 	ADD(signal_is_told_from_exit);
 	ADD(secrets_are_nowhere);
 	ADD(step_ends_at_its_time_limit);
+	ADD(a_time_limit_may_be_forgiven);
 	ADD(job_ends_at_its_time_limit);
 	ADD(cancel_ends_the_step_and_runs_what_follows);
 	ADD(left_behind_process_holds_nothing_up);

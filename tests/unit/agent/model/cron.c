@@ -113,6 +113,62 @@ static void the_shortest_interval(void)
 	}
 }
 
+/* Is this minute one on which the schedule is due, by the clock of the zone? */
+static bool is_due(const Cron *cron, GDateTime *minute)
+{
+	bool day = cron->days >> g_date_time_get_day_of_month(minute) & 1;
+	bool weekday = cron->weekdays >> (g_date_time_get_day_of_week(minute) % 7) & 1;
+	bool either = cron->any_day || cron->any_weekday ? day && weekday : day || weekday;
+	return cron->minutes >> g_date_time_get_minute(minute) & 1 && cron->hours >> g_date_time_get_hour(minute) & 1 &&
+	       cron->months >> g_date_time_get_month(minute) & 1 && either;
+}
+
+static char *any_field(const char *const *forms, size_t count, int low, int high)
+{
+	const char *form = forms[g_test_rand_int_range(0, (gint32)count)];
+	int first = g_test_rand_int_range(low, high + 1), second = g_test_rand_int_range(first, high + 1);
+	if (strcmp(form, "n") == 0)
+		return g_strdup_printf("%d", first);
+	if (strcmp(form, "n-n") == 0)
+		return g_strdup_printf("%d-%d", first, second);
+	if (strcmp(form, "n,n") == 0)
+		return g_strdup_printf("%d,%d", first, second);
+	return strcmp(form, "*/n") == 0 ? g_strdup_printf("*/%d", MAX(first, 1)) : g_strdup("*");
+}
+
+/* Any schedule from any moment: the same as walking minute by minute. Around a change of the clocks only that it is later. */
+static void a_walk_by_minutes_agrees(void)
+{
+	static const char *const forms[] = {"*", "n", "n-n", "n,n", "*/n"};
+	enum { DAYS = 12, ROUNDS = 60 };
+	for (int round = 0; round < ROUNDS; round++) {
+		bool berlin = round % 2 && g_file_test("/usr/share/zoneinfo/Europe/Berlin", G_FILE_TEST_EXISTS);
+		g_autoptr(GTimeZone) zone = berlin ? g_time_zone_new_identifier("Europe/Berlin") : g_time_zone_new_utc();
+		g_autofree char *minute = any_field(forms, 5, 0, 59), *hour = any_field(forms, 5, 0, 23);
+		g_autofree char *day = any_field(forms, 3, 1, 31), *weekday = any_field(forms, 3, 0, 6);
+		g_autofree char *text = g_strdup_printf("%s %s %s * %s", minute, hour, day, weekday);
+		Cron cron = read_valid(text);
+		int64_t after = (INT64_C(1767225600) + g_test_rand_int_range(0, 366 * 86400)) * G_USEC_PER_SEC;
+		int64_t next = cron_next(&cron, after, berlin ? zone : NULL);
+		int64_t first = after / (60 * G_USEC_PER_SEC) * 60 + 60, found = -1;
+		for (int64_t at = first; found < 0 && at < first + DAYS * 86400; at += 60) {
+			g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(at);
+			g_autoptr(GDateTime) local = g_date_time_to_timezone(utc, zone);
+			if (is_due(&cron, local))
+				found = at * G_USEC_PER_SEC;
+		}
+		int begin = g_time_zone_get_offset(zone, g_time_zone_find_interval(zone, G_TIME_TYPE_UNIVERSAL, first - 86400));
+		int end = g_time_zone_get_offset(zone, g_time_zone_find_interval(zone, G_TIME_TYPE_UNIVERSAL, first + (DAYS + 1) * 86400));
+		g_test_message("%s after %" G_GINT64_FORMAT "%s", text, after, berlin ? " in Berlin" : "");
+		if (begin != end)
+			g_assert_true(next == -1 || next > after);
+		else if (found >= 0)
+			g_assert_cmpint(next, ==, found);
+		else
+			g_assert_true(next == -1 || next >= (first + DAYS * 86400) * G_USEC_PER_SEC);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -122,6 +178,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cron/a_day_or_a_weekday_is_enough_when_both_are_given",
 	        a_day_or_a_weekday_is_enough_when_both_are_given);
 	g_test_add_func("/cron/a_zone_moves_the_hours", a_zone_moves_the_hours);
+	g_test_add_func("/cron/a_walk_by_minutes_agrees", a_walk_by_minutes_agrees);
 	g_test_add_func("/cron/the_shortest_interval", the_shortest_interval);
 	return g_test_run();
 }
