@@ -14,6 +14,7 @@
 #include "agent/base/spawn.h"
 #include "agent/job/actions.h"
 #include "agent/job/commands.h"
+#include "agent/job/containers.h"
 #include "agent/job/contexts.h"
 #include "agent/job/speech.h"
 #include "agent/job/steps.h"
@@ -227,7 +228,7 @@ static bool find_node(Job *job, const ActionUse *use, GError **error)
 	static const char *const paths[] = {"/usr/local/bin/node", "/usr/bin/node", "/usr/bin/nodejs"};
 	if (job->node)
 		return true;
-	if (json_object_get(job->definition, "container")) {
+	if (containers_has_job(job)) {
 		job->node = g_strdup("node");
 		return true;
 	}
@@ -268,7 +269,7 @@ static void run_node(Job *job, const ActionUse *use, ActionStage stage, const js
 	if (out->state == RUN_FAILURE && old)
 		step_result_fail(out, out->cause, g_strdup_printf("%s (it is written for node%d, and this machine has node%d)", out->message,
 		        use->file->node_major, job->node_major));
-	if (out->state == RUN_FAILURE && out->message && strstr(out->message, "node: No such file"))
+	if (out->state == RUN_FAILURE && strcmp(job->node, "node") == 0 && out->exit_code < 0 && strstr(out->message, "No such file"))
 		step_result_fail(out, CAUSE_INVALID,
 		        g_strdup_printf("%s runs by node%d, and the job's image has no 'node' in its PATH", use->uses,
 		                use->file->node_major));

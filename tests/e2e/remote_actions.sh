@@ -296,6 +296,29 @@ run h <<<'      - uses: ./farm'
 has "a link in the workspace is not followed either" "farm/action.yml cannot be read"
 lacks "nothing of the host comes through it" "root:"
 
+# --- in an image: its node, or the reason why not
+image=$top/tests/fixtures/oci-image.py
+if [ -f "$image" ] && command -v busybox >/dev/null; then
+	python3 "$image" layout "$work/with" --config '{"Env":["PATH=/bin:/opt/n"]}' \
+		--script 'opt/n/node=#!/bin/sh\necho "node of the image: $* $INPUT_A"\n' >/dev/null
+	python3 "$image" layout "$work/without" --config '{"Env":["PATH=/bin"]}' >/dev/null
+	config "images: {local: [$work]}" "actions: {sources: []}"
+	mkdir -p "$work/repo/boxed"
+	echo 'runs: {using: node20, main: m.js}' >"$work/repo/boxed/action.yml"
+	for which in with without; do
+		cat >"$work/repo/.github/workflows/w.yml" <<YAML
+on: push
+jobs: {a: {runs-on: x, container: "oci:$work/$which", steps: [{uses: ./boxed, with: {a: b}}]}}
+YAML
+		"$ASSAY" run --config "$work/assay.yml" --repo "$work/repo" --event push --data "$data" >"$work/out" 2>"$work/err" || :
+		if [ $which = with ]; then
+			has "in an image its node runs actions" "node of the image: /__w/repo/repo/boxed/m.js b"
+		else
+			has "an image without node is told" "./boxed runs by node20, and the job's image has no 'node' in its PATH"
+		fi
+	done
+fi
+
 # --- by an agent: repos that it serves are known, posts run when a job is cancelled
 config "executors: [sandbox]" "actions: {sources: []}"
 agent_start --config "$work/assay.yml"
@@ -357,7 +380,8 @@ agent_stop
 # --- the same as an ordinary user, who may not be able to read where this lies
 if [ "$(id -u)" = 0 ] && [ -z "${AS_USER:-}" ]; then
 	mkdir -p "$work/user/node"
-	cp "$here/lib.sh" "$here/remote_actions.sh" "$ASSAY" "$(dirname "$ASSAY")/assay-agent" "$(dirname "$ASSAY")/assay-worker" "$work/user/"
+	cp "$here/lib.sh" "$here/remote_actions.sh" "$work/user/"
+	find "$(dirname "$ASSAY")" -maxdepth 1 -type f -name 'assay*' -perm -u+x -exec cp {} "$work/user/" \;
 	for module in @actions @fastify tunnel undici; do
 		[ ! -d "${NODE_PATH:-/nowhere}/$module" ] || cp -r "$NODE_PATH/$module" "$work/user/node/"
 	done
