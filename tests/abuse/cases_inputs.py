@@ -416,13 +416,13 @@ def X7(t):
     # a small file system of its own, in a cage: the host's disk is not at stake
     if not t.rig.is_root:
         raise NotHere("a file system of its own needs root")
-    for what, script, expected in (
+    for what, script, expected in () if t.image else (  # an image's /tmp is the disk's, see below
             ("/tmp", "head -c 200M /dev/zero >/tmp/f; rm -f /tmp/f", "No space left"),
             ("/dev/shm", "head -c 200M /dev/zero >/dev/shm/f; rm -f /dev/shm/f", "No space left")):
         run = t.run(HEAD + f"      - run: |\n          {script} || true\n          echo alive\n", config="limits:\n  job_memory: 64 MiB\n")
         t.check(expected in run.text or run.cause == "oom", f"{what} ends at the job's memory", str(run))
     # the agent on a small disk of its own; the job fills its workspace
-    cage = CAGE.format(assay=t.rig.assay, base=t.base)
+    cage = CAGE.format(assay=t.rig.assay, size=320 if t.image else 220)
     workflow = HEAD + ("      - run: |\n          for i in $(seq 60); do head -c 8M /dev/zero >big$i || echo filled; sleep 0.1; done; sleep 3\n"
                        "      - run: echo second\n        if: always()\n")
     inodes = HEAD + ("      - shell: python\n        run: |\n          import time\n          try:\n              for i in range(10**6):\n                  open(str(i), 'w').close()\n                  if i % 100 == 0: time.sleep(0.002)\n"
@@ -434,10 +434,11 @@ def X7(t):
         for repo, body in (("fill", text), ("calm", calm)):
             where = folder / repo
             (where / ".assay/workflows").mkdir(parents=True)
-            (where / ".assay/workflows/w.yml").write_text(body)
+            (where / ".assay/workflows/w.yml").write_text(t.in_image(body.replace(">big", ">/tmp/big") if t.image else body))
             for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
                 subprocess.run(["git", "-C", where, *command], check=True, env=t.environment())
-        (folder / "assay.yml").write_text(f"jobs: 2\nlimits:\n  job_disk: {limit} MiB\n")
+        (folder / "assay.yml").write_text(f"jobs: 2\nlimits:\n  job_disk: {limit} MiB\n"
+                                          + (f"images:\n  local: ['{t.rig.root}']\n" if t.image else ""))
         t.give_all(folder)
         who = [] if t.uid == 0 else ["setpriv", f"--reuid={t.uid}", f"--regid={t.uid}", "--clear-groups"]
         got = subprocess.run(["unshare", "--mount", "--propagation", "private", "bash", "-c", cage, "bash", str(folder), *who],
@@ -457,7 +458,7 @@ CAGE = """
 set -e
 folder=$1; shift
 mkdir -p $folder/mnt
-mount -t tmpfs -o size=220m,nr_inodes=60000,mode=777 none $folder/mnt
+mount -t tmpfs -o size={size}m,nr_inodes=60000,mode=777 none $folder/mnt
 "$@" {assay} serve --data $folder/mnt/d --listen 127.0.0.1:0 --socket $folder/mnt/s --config $folder/assay.yml >$folder/mnt/out 2>$folder/mnt/log &
 agent=$!
 trap 'kill $agent; wait $agent; cat $folder/mnt/log | tail -5 >&2' EXIT

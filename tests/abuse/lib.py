@@ -6,14 +6,18 @@ then inside. An attempt whose control meets one of its `absent` errnos cannot be
 with the errno as its reason, and never an entry of a list.
 """
 import contextlib
+import gzip
 import hashlib
+import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
@@ -108,12 +112,13 @@ class Rig:
         (self.sensitive / "token").chmod(0o600)
 
     def image(self):
-        """An image with a shell and little else, as a folder."""
+        """An image as a folder: busybox, and of this machine's programs those that the cases' jobs use."""
         folder = self.root / "image"
         if not folder.exists():
             maker = pathlib.Path(__file__).resolve().parent.parent / "fixtures/oci-image.py"
-            subprocess.run([sys.executable, maker, "layout", folder, "--config", '{"Env":["PATH=/bin:/usr/bin"]}'],
+            subprocess.run([sys.executable, maker, "layout", folder, "--config", '{"Env":["PATH=/usr/bin:/bin"]}'],
                            check=True, stdout=subprocess.DEVNULL)
+            add_layer(folder, programs_layer())
             subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
         return folder
 
@@ -142,6 +147,65 @@ class Rig:
             rows = parse(got.stdout)
             self.controls[key] = rows.get(text, ("lost", got.stderr.strip()))
         return self.controls[key]
+
+
+PROGRAMS = ("bash cat chmod cp cut dd env find grep head id ln ls mkdir mkfifo mv printf rm seq setsid sha256sum sleep sort "
+            "stat tail tee test touch tr true wc yes xxd python3").split()
+
+
+def programs_layer():
+    """Programs of this machine with what they are linked with, and Python's own modules."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        added = set()
+
+        def add(path, name=None):
+            real = os.path.realpath(path)
+            name = (name or path).lstrip("/")
+            if name not in added and os.path.exists(real):
+                added.add(name)
+                info = tar.gettarinfo(real, arcname=name)
+                info.uid = info.gid = 0
+                info.type, info.size = tarfile.REGTYPE, os.stat(real).st_size  # not a link to the same file's other name
+                with open(real, "rb") as file:
+                    tar.addfile(info, file)
+        for program in PROGRAMS:
+            path = shutil.which(program, path="/usr/bin:/bin")
+            if path:
+                add(path, f"usr/bin/{program}")
+                if program == "python3":
+                    add(path, "usr/bin/python")
+                for library in re.findall(r"(/\S+\.so\S*)", subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout):
+                    add(library)
+        # only what starts an interpreter and what the scripts import
+        top = pathlib.Path(os.path.realpath("/usr/bin/python3")).name.replace("python", "/usr/lib/python")
+        for path in [*pathlib.Path(top).glob("*.py"), *(p for part in ("encodings", "collections", "importlib", "re", "ctypes", "json",
+                                                                       "lib-dynload") for p in pathlib.Path(top, part).rglob("*"))]:
+            if path.is_file() and "__pycache__" not in str(path):
+                add(str(path))
+                if path.suffix == ".so":
+                    for library in re.findall(r"(/\S+\.so\S*)", subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout):
+                        add(library)
+    return raw.getvalue()
+
+
+def add_layer(folder, raw):
+    """One layer more upon an image's folder."""
+    blobs = folder / "blobs/sha256"
+
+    def put(data):
+        name = hashlib.sha256(data).hexdigest()
+        (blobs / name).write_bytes(data)
+        return {"digest": f"sha256:{name}", "size": len(data)}
+    index = json.loads((folder / "index.json").read_text())
+    index["manifests"] = [each for each in index["manifests"] if (blobs / each["digest"][7:]).exists()][:1]
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    config = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())
+    manifest["layers"].append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **put(gzip.compress(raw, 1))})
+    config["rootfs"]["diff_ids"].append("sha256:" + hashlib.sha256(raw).hexdigest())
+    manifest["config"].update(put(json.dumps(config).encode()))
+    index["manifests"][0].update(put(json.dumps(manifest).encode()))
+    (folder / "index.json").write_text(json.dumps(index))
 
 
 def parse(text):
@@ -309,7 +373,7 @@ class Context:
     def repo(self, workflow, files=None):
         folder = self.base / f"repo{len(list(self.base.glob('repo*')))}/app"
         (folder / ".assay/workflows").mkdir(parents=True)
-        (folder / ".assay/workflows/w.yml").write_text(workflow)
+        (folder / ".assay/workflows/w.yml").write_text(self.in_image(workflow))
         for name, text in (files or {}).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -318,19 +382,26 @@ class Context:
         self.give_all(folder.parent)
         return folder
 
+    def in_image(self, workflow):
+        """The workflow, its jobs in the image where this executor is the one of images; busybox' own shell is not meant."""
+        if not self.image:
+            return workflow
+        return workflow.replace("    runs-on: any\n", f"    runs-on: any\n    container: 'oci:{self.rig.image()}'\n"
+                                "    defaults: {run: {shell: 'bash -e {0}'}}\n")
+
     def config(self, text):
+        if self.image:
+            text += f"images:\n  local: ['{self.rig.root}']\n"
         path = self.base / f"assay{len(list(self.base.glob('assay*.yml')))}.yml"
         path.write_text(text)
         path.chmod(0o644)
         return path
 
     def run_command(self, workflow, *arguments, files=None, config=None, data=None):
-        if self.image:
-            raise Untried("its jobs need programs that the image of the list has not")
         command = [self.rig.assay, "run", "--json", "--repo", self.repo(workflow, files), "--data",
-                   data or self.base / "data", "--executor", self.executor]
-        if config:
-            command += ["--config", self.config(config)]
+                   data or self.base / "data", "--executor", "sandbox"]
+        if config or self.image:
+            command += ["--config", self.config(config or "")]
         return [*command, *arguments]
 
     def run(self, workflow, *arguments, timeout=120, **more):
@@ -395,8 +466,8 @@ class Agent:
         self.data = data or context.base / "agent"
         self.socket = context.base / "agent.sock"
         self.options = [*options]
-        if config:
-            self.options += ["--config", context.config(config)]
+        if config or context.image:
+            self.options += ["--config", context.config(config or "")]
         self.process = None
         self.url = None
         self.start()
@@ -425,8 +496,6 @@ class Agent:
 
     def add_repo(self, name, workflow, files=None):
         """A bare repo with one commit."""
-        if self.context.image:
-            raise Untried("its jobs need programs that the image of the list has not")
         context = self.context
         folder = context.repo(workflow, files)
         bare = context.base / f"{name.replace('/', '-')}.git"
