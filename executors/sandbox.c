@@ -488,7 +488,7 @@ static void sandbox_close(Place *place)
 	if (!place)
 		return;
 	SandboxPlace *sandbox = (SandboxPlace *)place;
-	bool is_image = sandbox->mounts.layers_folder != NULL;
+	bool has_scratch = sandbox->mounts.scratch != NULL;
 	supervisor_kill(&sandbox->init);
 	cgroup_remove(&sandbox->group);
 	mounts_clear(&sandbox->mounts);
@@ -497,7 +497,7 @@ static void sandbox_close(Place *place)
 		ready_network_back(fd_steal(&sandbox->network_fd));
 	autofd_close(&sandbox->network_fd);
 	autofd_close(&sandbox->shared_fd);
-	if (is_image) /* its folder of changes is removed next */
+	if (has_scratch) /* the folder of an image's changes is removed next */
 		autofd_close(&sandbox->mounts_fd);
 	else
 		ready_discard(sandbox->mounts_fd);
