@@ -81,7 +81,7 @@ def in_image(t, folder, script, store="store"):
 def X1(t):
     """archives: ways out by names and links, devices, set-user-ID, bombs (as layers of an image)"""
     if not t.image:
-        raise Untried("archives are unpacked as images' layers; artifacts and caches of the wire protocol have unit tests")
+        raise Untried("tried as layers of images; archives of artifacts and caches, over the wire, are not tried here")
     outside = t.base / "outside"
     outside.mkdir()
     (outside / "canary").write_text("do-not-take-me\n")
