@@ -9,7 +9,6 @@
 #include "executors/registry.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -25,6 +24,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
+#include "agent/base/library.h"
 
 #define HUB_ADDRESS "https://registry-1.docker.io"
 #define ATTEMPTS 5
@@ -51,21 +51,11 @@ typedef struct Curl {
 
 static bool load(Curl *out, GError **error)
 {
-	static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
-	void *library = NULL;
-	for (size_t i = 0; i < G_N_ELEMENTS(names) && !library; i++)
-		library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-	if (!library)
-		return fail(error, ASSAY_ERROR_SYSTEM, "cannot load libcurl: %s; install the package libcurl4", dlerror());
-#define FIND(field, name)                                                                                            \
-	{                                                                                                                \
-		void *found = dlsym(library, #name);                                                                         \
-		if (!found)                                                                                                  \
-			return fail(error, ASSAY_ERROR_SYSTEM, "libcurl has no %s; install libcurl4", #name);                    \
-		memcpy(&out->field, &found, sizeof found);                                                                   \
-	}
-	CALLS(FIND)
-#undef FIND
+#define SYMBOL(field, name) {#name, &out->field},
+	const LibrarySymbol symbols[] = {CALLS(SYMBOL)};
+#undef SYMBOL
+	if (!library_load("libcurl.so.4", "libcurl4", symbols, G_N_ELEMENTS(symbols), error))
+		return false;
 	if (out->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return fail(error, ASSAY_ERROR_SYSTEM, "libcurl does not start");
 	return true;

@@ -11,7 +11,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -25,6 +24,7 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/hash.h"
+#include "agent/base/library.h"
 
 #define ENTRIES_MAX 1000000
 #define BYTES_MAX (INT64_C(32) << 30)
@@ -56,19 +56,10 @@ typedef struct Archive {
 
 static bool load(Archive *out, GError **error)
 {
-	void *library = dlopen("libarchive.so.13", RTLD_NOW | RTLD_LOCAL);
-	if (!library)
-		return fail(error, ASSAY_ERROR_SYSTEM, "cannot load libarchive: %s; install the package libarchive13", dlerror());
-#define FIND(name)                                                                                                   \
-	{                                                                                                                \
-		void *found = dlsym(library, #name);                                                                         \
-		if (!found)                                                                                                  \
-			return fail(error, ASSAY_ERROR_SYSTEM, "libarchive has no %s; install libarchive13 of Debian 12 or newer", #name); \
-		memcpy(&out->name, &found, sizeof found);                                                                    \
-	}
-	CALLS(FIND)
-#undef FIND
-	return true; /* it stays loaded */
+#define SYMBOL(name) {#name, &out->name},
+	const LibrarySymbol symbols[] = {CALLS(SYMBOL)};
+#undef SYMBOL
+	return library_load("libarchive.so.13", "libarchive13", symbols, G_N_ELEMENTS(symbols), error);
 }
 
 bool unpack_probe(GError **error)

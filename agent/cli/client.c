@@ -6,13 +6,13 @@
 #include "agent/cli/client.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/base/library.h"
 
 #define ANSWER_BYTES_MAX (64 * 1024 * 1024)
 #define CONNECT_S 10L
@@ -30,26 +30,11 @@ static struct {
 
 static bool load(GError **error)
 {
-	static void *library;
-	if (library)
-		return true;
-	library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-	if (!library)
-		return fail(error, ASSAY_ERROR_SYSTEM, "cannot load libcurl (%s); install the package libcurl4", dlerror());
-	static const struct {
-		const char *name;
-		void *where;
-	} names[] = {{"curl_easy_init", &curl.easy_init}, {"curl_easy_setopt", &curl.easy_setopt},
+	static const LibrarySymbol symbols[] = {{"curl_easy_init", &curl.easy_init}, {"curl_easy_setopt", &curl.easy_setopt},
 	        {"curl_easy_perform", &curl.easy_perform}, {"curl_easy_getinfo", &curl.easy_getinfo},
 	        {"curl_easy_cleanup", &curl.easy_cleanup}, {"curl_easy_strerror", &curl.easy_strerror},
 	        {"curl_slist_append", &curl.slist_append}, {"curl_slist_free_all", &curl.slist_free_all}};
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		void *symbol = dlsym(library, names[i].name);
-		if (!symbol)
-			return fail(error, ASSAY_ERROR_SYSTEM, "libcurl has no %s; is it an old one?", names[i].name);
-		memcpy(names[i].where, &symbol, sizeof symbol);
-	}
-	return true;
+	return curl.easy_init || library_load("libcurl.so.4", "libcurl4", symbols, G_N_ELEMENTS(symbols), error);
 }
 
 /* Where the agent is: a socket that was named, a URL, or the standard socket. */

@@ -18,15 +18,46 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
+#include "agent/base/library.h"
 
 #define BLOCK_BYTES (256 * 1024)
 #define NAME_BYTES_MAX 4096
 #define PART_BYTES_MAX 255
 #define DEPTH_MAX 256
 
+/* libarchive brings a dozen libraries along, so it is loaded with the first archive. Its calls by name: */
+#define CALLS(C)                                                                                                     \
+	C(archive_entry_clear) C(archive_entry_filetype) C(archive_entry_free) C(archive_entry_hardlink)             \
+	C(archive_entry_new) C(archive_entry_pathname) C(archive_entry_perm) C(archive_entry_set_filetype)           \
+	C(archive_entry_set_mtime) C(archive_entry_set_pathname) C(archive_entry_set_perm)                           \
+	C(archive_entry_set_size) C(archive_entry_set_symlink) C(archive_entry_symlink) C(archive_errno)             \
+	C(archive_error_string) C(archive_read_data_block) C(archive_read_free) C(archive_read_new)                  \
+	C(archive_read_next_header) C(archive_read_open_fd) C(archive_read_support_filter_gzip)                      \
+	C(archive_read_support_filter_zstd) C(archive_read_support_format_tar)                                       \
+	C(archive_read_support_format_zip_seekable) C(archive_write_add_filter_gzip)                                 \
+	C(archive_write_add_filter_zstd) C(archive_write_close) C(archive_write_data) C(archive_write_free)          \
+	C(archive_write_header) C(archive_write_new) C(archive_write_open_fd)                                        \
+	C(archive_write_set_bytes_in_last_block) C(archive_write_set_filter_option)                                  \
+	C(archive_write_set_format_gnutar) C(archive_write_set_format_option) C(archive_write_set_format_zip)
+#define FIELD(name) __typeof__(&name) name;
+static struct {
+	bool loaded;
+	CALLS(FIELD)
+} lib;
+#undef FIELD
+
+bool archive_load(GError **error)
+{
+#define SYMBOL(name) {#name, &lib.name},
+	static const LibrarySymbol symbols[] = {CALLS(SYMBOL)};
+#undef SYMBOL
+	lib.loaded = lib.loaded || library_load("libarchive.so.13", "libarchive13", symbols, G_N_ELEMENTS(symbols), error);
+	return lib.loaded;
+}
+
 static void free_reader(struct archive *archive)
 {
-	archive_read_free(archive);
+	lib.archive_read_free(archive);
 }
 typedef struct archive ReadArchive;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReadArchive, free_reader)
@@ -104,10 +135,10 @@ static bool write_bytes(Unpack *unpack, int fd, const char *path, GError **error
 	const void *block;
 	size_t len;
 	la_int64_t offset;
-	for (int code; (code = archive_read_data_block(unpack->archive, &block, &len, &offset)) != ARCHIVE_EOF;) {
+	for (int code; (code = lib.archive_read_data_block(unpack->archive, &block, &len, &offset)) != ARCHIVE_EOF;) {
 		if (code != ARCHIVE_OK)
 			return fail(error, ASSAY_ERROR_USER, "%.200s: %s", path,
-			        archive_error_string(unpack->archive) ? archive_error_string(unpack->archive) : "it is broken");
+			        lib.archive_error_string(unpack->archive) ? lib.archive_error_string(unpack->archive) : "it is broken");
 		if (offset < 0 || offset > unpack->limits.bytes || (uint64_t)unpack->bytes + len > (uint64_t)unpack->limits.bytes)
 			return fail(error, ASSAY_ERROR_USER, "the archive has more than %" G_GINT64_FORMAT " bytes unpacked",
 			        unpack->limits.bytes);
@@ -122,14 +153,14 @@ static bool write_bytes(Unpack *unpack, int fd, const char *path, GError **error
 
 static bool unpack_one(Unpack *unpack, struct archive_entry *entry, GError **error)
 {
-	const char *name = archive_entry_pathname(entry);
-	const char *link = archive_entry_hardlink(entry);
+	const char *name = lib.archive_entry_pathname(entry);
+	const char *link = lib.archive_entry_hardlink(entry);
 	g_autofree char *path = name ? place_name(unpack, name, error) : NULL;
 	if (!path)
 		return name ? false : fail(error, ASSAY_ERROR_USER, "the archive has an entry whose name cannot be read");
 	if (!path[0])
 		return true; /* the root itself */
-	mode_t type = archive_entry_filetype(entry);
+	mode_t type = lib.archive_entry_filetype(entry);
 	if (type == AE_IFDIR && !link) {
 		autofd int made = tree_make_folder(unpack->folder_fd, path, (TreeOwner){0}, error);
 		return made >= 0;
@@ -143,7 +174,7 @@ static bool unpack_one(Unpack *unpack, struct archive_entry *entry, GError **err
 		return from && tree_remove(folder, last, error) && tree_link(unpack->folder_fd, from, unpack->folder_fd, path, error);
 	}
 	if (type == AE_IFLNK && unpack->form == ARCHIVE_TAR) {
-		const char *target = archive_entry_symlink(entry);
+		const char *target = lib.archive_entry_symlink(entry);
 		if (!target || !target[0])
 			return fail(error, ASSAY_ERROR_USER, "%.200s: a link without a target", path);
 		if (!tree_remove(folder, last, error))
@@ -152,7 +183,7 @@ static bool unpack_one(Unpack *unpack, struct archive_entry *entry, GError **err
 	}
 	if (type != AE_IFREG && type != 0)
 		return fail(error, ASSAY_ERROR_USER, "%.200s: neither a file nor a folder", path);
-	mode_t mode = archive_entry_perm(entry) & 0111 ? 0755 : 0644;
+	mode_t mode = lib.archive_entry_perm(entry) & 0111 ? 0755 : 0644;
 	autofd int fd = tree_create_file(folder, last, mode, (TreeOwner){0}, error);
 	return fd >= 0 && write_bytes(unpack, fd, path, error);
 }
@@ -160,28 +191,30 @@ static bool unpack_one(Unpack *unpack, struct archive_entry *entry, GError **err
 bool archive_unpack(int fd, ArchiveForm form, ArchiveLimits limits, int folder_fd, ArchivePlace place, void *data,
         GError **error)
 {
+	if (!archive_load(error))
+		return false;
 	charset_scope;
-	g_autoptr(ReadArchive) archive = archive_read_new();
+	g_autoptr(ReadArchive) archive = lib.archive_read_new();
 	Unpack unpack = {.archive = archive, .form = form, .limits = limits, .folder_fd = folder_fd, .place = place, .data = data};
 	if (form == ARCHIVE_ZIP) {
-		archive_read_support_format_zip_seekable(archive);
+		lib.archive_read_support_format_zip_seekable(archive);
 	} else {
-		archive_read_support_format_tar(archive);
-		archive_read_support_filter_gzip(archive);
-		archive_read_support_filter_zstd(archive);
+		lib.archive_read_support_format_tar(archive);
+		lib.archive_read_support_filter_gzip(archive);
+		lib.archive_read_support_filter_zstd(archive);
 	}
-	if (archive_read_open_fd(archive, fd, BLOCK_BYTES) != ARCHIVE_OK)
+	if (lib.archive_read_open_fd(archive, fd, BLOCK_BYTES) != ARCHIVE_OK)
 		return fail(error, ASSAY_ERROR_USER, "this is no %s: %s", form == ARCHIVE_ZIP ? "zip" : "tar",
-		        archive_error_string(archive) ? archive_error_string(archive) : "unknown format");
+		        lib.archive_error_string(archive) ? lib.archive_error_string(archive) : "unknown format");
 	for (;;) {
 		struct archive_entry *entry;
-		int code = archive_read_next_header(archive, &entry);
+		int code = lib.archive_read_next_header(archive, &entry);
 		if (code == ARCHIVE_EOF)
 			return true;
 		/* A warning is about a name that is no UTF-8 and the like: the bytes are what counts. */
 		if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
 			return fail(error, ASSAY_ERROR_USER, "the archive cannot be read: %s",
-			        archive_error_string(archive) ? archive_error_string(archive) : "it is broken");
+			        lib.archive_error_string(archive) ? lib.archive_error_string(archive) : "it is broken");
 		if (++unpack.files > limits.files)
 			return fail(error, ASSAY_ERROR_USER, "the archive has more than %" G_GINT64_FORMAT " entries", limits.files);
 		if (!unpack_one(&unpack, entry, error))
@@ -199,7 +232,7 @@ typedef struct Pack {
 
 static bool pack_failed(const Pack *pack, const char *path, GError **error)
 {
-	int why = archive_errno(pack->archive);
+	int why = lib.archive_errno(pack->archive);
 	if (why > 0)
 		return fail_errno(error, why, "cannot pack %s", path);
 	return fail(error, ASSAY_ERROR_SYSTEM, "cannot pack %s", path);
@@ -213,7 +246,7 @@ static bool pack_file(const Pack *pack, int folder_fd, const char *name, const c
 	for (ssize_t got; (got = read(fd, pack->buffer, BLOCK_BYTES)) != 0;) {
 		if (got < 0)
 			return fail_errno(error, errno, "cannot read %s", path);
-		if (archive_write_data(pack->archive, pack->buffer, (size_t)got) < 0)
+		if (lib.archive_write_data(pack->archive, pack->buffer, (size_t)got) < 0)
 			return pack_failed(pack, path, error);
 	}
 	return true;
@@ -229,22 +262,22 @@ static bool pack_one(const Pack *pack, int folder_fd, const char *name, const ch
 	if (fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_errno(error, errno, "cannot read %s", path);
 	bool is_folder = S_ISDIR(info.st_mode);
-	archive_entry_clear(pack->entry);
+	lib.archive_entry_clear(pack->entry);
 	if (called && called[0]) {
 		g_autofree char *with_slash = is_folder ? g_strconcat(called, "/", NULL) : g_strdup(called);
-		archive_entry_set_pathname(pack->entry, with_slash);
-		archive_entry_set_filetype(pack->entry, info.st_mode & S_IFMT);
-		archive_entry_set_perm(pack->entry, info.st_mode & 0777);
-		archive_entry_set_mtime(pack->entry, info.st_mtim.tv_sec, 0);
+		lib.archive_entry_set_pathname(pack->entry, with_slash);
+		lib.archive_entry_set_filetype(pack->entry, info.st_mode & S_IFMT);
+		lib.archive_entry_set_perm(pack->entry, info.st_mode & 0777);
+		lib.archive_entry_set_mtime(pack->entry, info.st_mtim.tv_sec, 0);
 		if (S_ISREG(info.st_mode))
-			archive_entry_set_size(pack->entry, info.st_size);
+			lib.archive_entry_set_size(pack->entry, info.st_size);
 		char target[4096];
 		ssize_t len = S_ISLNK(info.st_mode) ? readlinkat(folder_fd, name, target, sizeof target - 1) : 0;
 		if (len > 0) {
 			target[len] = '\0';
-			archive_entry_set_symlink(pack->entry, target);
+			lib.archive_entry_set_symlink(pack->entry, target);
 		}
-		if (archive_write_header(pack->archive, pack->entry) < ARCHIVE_WARN)
+		if (lib.archive_write_header(pack->archive, pack->entry) < ARCHIVE_WARN)
 			return pack_failed(pack, path, error);
 		if (S_ISREG(info.st_mode) && !pack_file(pack, folder_fd, name, path, error))
 			return false;
@@ -288,28 +321,30 @@ static bool pack_folder(const Pack *pack, int folder_fd, const char *prefix, int
 
 bool archive_pack(int folder_fd, ArchiveForm form, bool gzip, int out_fd, ArchivePlace rename, void *data, GError **error)
 {
+	if (!archive_load(error))
+		return false;
 	charset_scope;
-	struct archive *archive = archive_write_new();
-	Pack pack = {.archive = archive, .entry = archive_entry_new(), .buffer = g_malloc(BLOCK_BYTES), .rename = rename, .data = data};
+	struct archive *archive = lib.archive_write_new();
+	Pack pack = {.archive = archive, .entry = lib.archive_entry_new(), .buffer = g_malloc(BLOCK_BYTES), .rename = rename, .data = data};
 	if (form == ARCHIVE_ZIP) {
-		archive_write_set_format_zip(archive);
+		lib.archive_write_set_format_zip(archive);
 		/* Streaming readers know where a deflated entry ends; a stored one's end they would have to guess. */
-		archive_write_set_format_option(archive, "zip", "compression-level", "1");
-		archive_write_set_format_option(archive, "zip", "hdrcharset", "UTF-8");
+		lib.archive_write_set_format_option(archive, "zip", "compression-level", "1");
+		lib.archive_write_set_format_option(archive, "zip", "hdrcharset", "UTF-8");
 	} else {
-		archive_write_set_format_gnutar(archive);
+		lib.archive_write_set_format_gnutar(archive);
 		if (gzip)
-			archive_write_add_filter_gzip(archive);
+			lib.archive_write_add_filter_gzip(archive);
 		else
-			archive_write_add_filter_zstd(archive);
-		archive_write_set_filter_option(archive, NULL, "compression-level", "1");
+			lib.archive_write_add_filter_zstd(archive);
+		lib.archive_write_set_filter_option(archive, NULL, "compression-level", "1");
 	}
-	archive_write_set_bytes_in_last_block(archive, 1);
-	bool good = archive_write_open_fd(archive, out_fd) == ARCHIVE_OK || pack_failed(&pack, "an archive", error);
+	lib.archive_write_set_bytes_in_last_block(archive, 1);
+	bool good = lib.archive_write_open_fd(archive, out_fd) == ARCHIVE_OK || pack_failed(&pack, "an archive", error);
 	good = good && pack_folder(&pack, folder_fd, "", 0, error);
-	good = good && (archive_write_close(archive) == ARCHIVE_OK || pack_failed(&pack, "an archive", error));
-	archive_write_free(archive);
-	archive_entry_free(pack.entry);
+	good = good && (lib.archive_write_close(archive) == ARCHIVE_OK || pack_failed(&pack, "an archive", error));
+	lib.archive_write_free(archive);
+	lib.archive_entry_free(pack.entry);
 	g_free(pack.buffer);
 	return good;
 }

@@ -15,6 +15,9 @@ typedef struct ArchiveLimits {
 	int64_t bytes; /* of all files together, unpacked */
 } ArchiveLimits;
 
+/** Loads the library that the others need, and load by themselves: for a process that is about to give up opening files. */
+bool archive_load(GError **error);
+
 /** Where an entry goes: a path below the folder, the caller's; NULL with the reason when it may not be there. */
 typedef char *(*ArchivePlace)(void *data, const char *name, GError **error);
 

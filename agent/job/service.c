@@ -26,6 +26,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
+#include "agent/job/archive.h"
 #include "agent/job/confine.h"
 #include "agent/job/service_private.h"
 
@@ -189,6 +190,7 @@ static G_NORETURN void live(Connection *connection, pid_t worker)
 	g_autofree char *objects = g_build_filename(json_get_string(job->spec, "data", "."), "objects", NULL);
 	g_autofree char *folder = g_build_filename(job->task->folder, SERVICE_FOLDER, NULL);
 	const char *const writable[] = {objects, folder, NULL};
+	archive_load(NULL); /* who needs it and has it not says so */
 	confine_service(job->task->folder, writable);
 	job->asked = connection->service->connections << ASK_NUMBER_BITS;
 	job->deadline_us = 0; /* it ends with the job, not before */
