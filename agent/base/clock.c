@@ -30,6 +30,15 @@ void clock_set_test(int64_t time_us)
 	test_time_us = time_us;
 }
 
+/* `digits` digits and what follows them; the end. */
+static char *put_number(char *out, int number, int digits, char after)
+{
+	for (int i = digits - 1; i >= 0; i--, number /= 10)
+		out[i] = (char)('0' + number % 10);
+	out[digits] = after;
+	return out + digits + 1;
+}
+
 const char *clock_text(int64_t time_us, char out[CLOCK_TEXT_BYTES])
 {
 	int64_t seconds = time_us / G_USEC_PER_SEC;
@@ -44,9 +53,14 @@ const char *clock_text(int64_t time_us, char out[CLOCK_TEXT_BYTES])
 		g_snprintf(out, CLOCK_TEXT_BYTES, "1970-01-01T00:00:00.000Z");
 		return out;
 	}
-	g_snprintf(out, CLOCK_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-	        parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-	        (int)(rest / 1000));
+	/* By hand: each line of a log and each time of an answer comes here. */
+	char *at_end = put_number(out, parts.tm_year + 1900, 4, '-');
+	at_end = put_number(at_end, parts.tm_mon + 1, 2, '-');
+	at_end = put_number(at_end, parts.tm_mday, 2, 'T');
+	at_end = put_number(at_end, parts.tm_hour, 2, ':');
+	at_end = put_number(at_end, parts.tm_min, 2, ':');
+	at_end = put_number(at_end, parts.tm_sec, 2, '.');
+	*put_number(at_end, (int)(rest / 1000), 3, 'Z') = '\0';
 	return out;
 }
 

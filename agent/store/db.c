@@ -32,6 +32,7 @@ extern const unsigned char embed_schema_0005_told_sql[];
 extern const unsigned char embed_schema_0006_runner_services_sql[];
 extern const unsigned char embed_schema_0007_workflows_sql[];
 extern const unsigned char embed_schema_0008_repo_credentials_sql[];
+extern const unsigned char embed_schema_0009_under_way_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -46,6 +47,7 @@ static const struct {
         {"0006_runner_services.sql", embed_schema_0006_runner_services_sql},
         {"0007_workflows.sql", embed_schema_0007_workflows_sql},
         {"0008_repo_credentials.sql", embed_schema_0008_repo_credentials_sql},
+        {"0009_under_way.sql", embed_schema_0009_under_way_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)

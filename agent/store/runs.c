@@ -359,6 +359,12 @@ bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error)
 		return false;
 	if (run_state_is_end(from))
 		return true;
+	bool still = false; /* the usual case of a run with many jobs, and told without looking at them all */
+	if (from == RUN_RUNNING && attempt == 1 &&
+	        !sql_int(store, QUERY_RUN_STILL_RUNS, VALUES(INT(run)), NULL, &still, error))
+		return false;
+	if (still)
+		return true;
 	g_auto(Tally) tally = {0};
 	if (!tally_jobs(store, run, attempt, &tally, error) || (attempt > 1 && !settle_older(store, run, error)))
 		return false;
