@@ -361,7 +361,8 @@ def watch_arguments(secret, process, seen):
                 continue
             with contextlib.suppress(OSError):
                 line = pathlib.Path("/proc", entry, "cmdline").read_bytes()
-                if wanted in line and int(entry) != process.pid:
+                typed = b"/assay\0run\0" in line  # the command itself, or a child of its before it is another program
+                if wanted in line and not typed:
                     inside = os.readlink(f"/proc/{entry}/ns/pid") != os.readlink("/proc/self/ns/pid")
                     if not inside:
                         seen.append(f"{entry}: {line[:200]!r}")
