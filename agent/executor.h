@@ -86,7 +86,9 @@ typedef struct StepEnd {
 	int signal;
 	const char *cause;     /* static */
 	int64_t cpu_us;        /* user and system time, children included; -1 where unknown */
-	int64_t memory_peak_bytes; /* -1 where unknown */
+	int64_t memory_peak_bytes; /* -1 where unknown; likewise below */
+	int64_t read_bytes;    /* from block devices; what the page cache had costs nothing */
+	int64_t write_bytes;
 } StepEnd;
 
 typedef struct Executor Executor;

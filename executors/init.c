@@ -43,6 +43,7 @@ typedef struct Step {
 	int status;
 	int64_t cpu_us;
 	int64_t peak_bytes;
+	int64_t read_blocks, write_blocks;
 } Step;
 
 typedef struct Process {
@@ -180,6 +181,8 @@ static void add_usage(Step *step, const struct rusage *usage)
 		return;
 	step->cpu_us += (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000L + usage->ru_utime.tv_usec +
 	        usage->ru_stime.tv_usec;
+	step->read_blocks += usage->ru_inblock;
+	step->write_blocks += usage->ru_oublock;
 	if (usage->ru_maxrss * 1024L > step->peak_bytes)
 		step->peak_bytes = usage->ru_maxrss * 1024L;
 }
@@ -251,6 +254,8 @@ static void settle(void)
 			.living = living,
 			.cpu_us = step->cpu_us,
 			.memory_peak_bytes = step->peak_bytes,
+			.read_blocks = step->read_blocks,
+			.write_blocks = step->write_blocks,
 		};
 		SYS(__NR_write, step->report_fd, &end, sizeof end);
 		SYS(__NR_close, step->report_fd);

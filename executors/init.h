@@ -82,4 +82,5 @@ typedef struct InitReport {
 	int32_t living; /* processes that do not end, even by SIGKILL */
 	int64_t cpu_us;
 	int64_t memory_peak_bytes; /* of its largest process */
+	int64_t read_blocks, write_blocks; /* of 512 bytes, of block devices */
 } InitReport;

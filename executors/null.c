@@ -60,7 +60,7 @@ static bool null_finish(Place *place, Child *child, StepEnd *out, GError **error
 	(void)error;
 	close(child->fd);
 	*child = (Child){.fd = -1};
-	*out = (StepEnd){.cause = "exit", .cpu_us = -1, .memory_peak_bytes = -1};
+	*out = (StepEnd){.cause = "exit", .cpu_us = -1, .memory_peak_bytes = -1, .read_bytes = -1, .write_bytes = -1};
 	return true;
 }
 

@@ -24,6 +24,7 @@
 
 #define STACK_BYTES (64 * 1024)
 #define DESCRIPTORS_MAX 5
+#define BLOCK_BYTES 512 /* of rusage, whatever the disk's are */
 #define PAYLOAD_BYTES_MAX (8 * 1024 * 1024) /* more than the kernel takes in one exec */
 
 extern const unsigned char embed_sandbox_init[];
@@ -354,6 +355,15 @@ void supervisor_signal(Supervisor *supervisor, const Child *child, int signal_nu
 	send_packet(supervisor, &part, 1, NULL, 0, NULL); /* when init is gone there is nobody to signal */
 }
 
+/* rusage says 0 where the kernel does not count (CONFIG_TASK_IO_ACCOUNTING): that is not a number to show. */
+static bool counts_blocks(void)
+{
+	static int counts = -1;
+	if (counts < 0)
+		counts = access("/proc/self/io", F_OK) == 0;
+	return counts;
+}
+
 bool supervisor_finish(Supervisor *supervisor, Child *child, StepEnd *out, GError **error)
 {
 	(void)supervisor;
@@ -365,7 +375,8 @@ bool supervisor_finish(Supervisor *supervisor, Child *child, StepEnd *out, GErro
 	close(child->fd);
 	*child = (Child){.fd = -1};
 	if (len != (ssize_t)sizeof report) { /* init was killed, and in a pid namespace the step with it */
-		*out = (StepEnd){.exit_code = -1, .signal = SIGKILL, .cause = "agent", .cpu_us = -1, .memory_peak_bytes = -1};
+		*out = (StepEnd){.exit_code = -1, .signal = SIGKILL, .cause = "agent", .cpu_us = -1, .memory_peak_bytes = -1,
+			.read_bytes = -1, .write_bytes = -1};
 		return true;
 	}
 	*out = (StepEnd){
@@ -374,6 +385,8 @@ bool supervisor_finish(Supervisor *supervisor, Child *child, StepEnd *out, GErro
 		.cause = WIFEXITED(report.status) ? "exit" : "signal",
 		.cpu_us = report.cpu_us,
 		.memory_peak_bytes = report.memory_peak_bytes,
+		.read_bytes = counts_blocks() ? report.read_blocks * BLOCK_BYTES : -1,
+		.write_bytes = counts_blocks() ? report.write_blocks * BLOCK_BYTES : -1,
 	};
 	if (report.living > 0)
 		return fail(error, ASSAY_ERROR_SYSTEM,

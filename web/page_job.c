@@ -9,6 +9,7 @@
 #include "web/ansi.h"
 #include "web/frame.h"
 #include "web/told.h"
+#include "web/usage.h"
 
 typedef struct LogPrinter {
 	GString *out;
@@ -402,6 +403,7 @@ void page_job(GString *out, const PageView *view, const json_t *data)
 	else
 		log_html(out, view, job, log);
 	told_summaries(out, run, alone);
+	usage_of_job(out, job);
 	facts(out, job);
 	frame_end(out, view);
 }

@@ -10,6 +10,7 @@
 #include "web/report.h"
 #include "web/svg.h"
 #include "web/told.h"
+#include "web/usage.h"
 
 static void job_link(GString *out, const json_t *run, const json_t *job)
 {
@@ -436,6 +437,7 @@ void page_run(GString *out, const PageView *view, const json_t *data)
 	reports(out, data);
 	told_summaries(out, data, json_object_get(data, "jobs"));
 	artifacts(out, data);
+	usage_of_run(out, data);
 	facts(out, view, data);
 	frame_end(out, view);
 }

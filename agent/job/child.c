@@ -23,6 +23,7 @@
 #include "agent/job/containers.h"
 #include "agent/job/contexts.h"
 #include "agent/job/disk.h"
+#include "agent/job/energy.h"
 #include "agent/job/service.h"
 
 #define READ_BYTES (256 * 1024)
@@ -183,6 +184,8 @@ bool child_run(Job *job, const ChildSpec *spec, ChildEnd *out, GError **error)
 	g_auto(GStrv) environment = contexts_environment(job, spec->extra_env);
 	const StepSpec step = {.name = spec->name, .argv = spec->argv, .envp = (const char *const *)environment,
 	        .folder = spec->folder, .fds = {-1, into, into}};
+	EnergyMark energy;
+	energy_mark(job->energy, &energy);
 	mode_t ours = umask(022); /* steps have the usual one */
 	bool started = job->executor->start(job->place, &step, &running.child, error);
 	umask(ours);
@@ -196,7 +199,8 @@ bool child_run(Job *job, const ChildSpec *spec, ChildEnd *out, GError **error)
 	running.disk.next_us = monotonic_us() + DISK_LOOK_US;
 	bool followed = follow(&running, error);
 	drain(&running); /* what it printed last comes before what its end means */
-	StepEnd end = {.exit_code = -1, .cause = "agent", .cpu_us = -1, .memory_peak_bytes = -1};
+	StepEnd end = {.exit_code = -1, .cause = "agent", .cpu_us = -1, .memory_peak_bytes = -1,
+	        .read_bytes = -1, .write_bytes = -1};
 	bool finished = followed && job->executor->finish(job->place, &running.child, &end, error);
 	drain(&running);
 	joblog_feed_end(job->log);
@@ -207,7 +211,8 @@ bool child_run(Job *job, const ChildSpec *spec, ChildEnd *out, GError **error)
 		return false;
 	*out = (ChildEnd){.exit_code = end.exit_code, .signal = end.signal,
 	        .cause = running.reason ? running.reason : end.cause, .cpu_us = end.cpu_us,
-	        .memory_peak_bytes = end.memory_peak_bytes};
+	        .memory_peak_bytes = end.memory_peak_bytes, .read_bytes = end.read_bytes, .write_bytes = end.write_bytes,
+	        .energy_uj = energy_since(job->energy, &energy)};
 	return true;
 }
 

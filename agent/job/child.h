@@ -22,6 +22,9 @@ typedef struct ChildEnd {
 	const char *cause; /* "exit", "signal", "oom", "limit", "timeout", "cancelled", "agent"; static */
 	int64_t cpu_us;
 	int64_t memory_peak_bytes;
+	int64_t read_bytes;
+	int64_t write_bytes;
+	int64_t energy_uj;
 } ChildEnd;
 
 /** Runs it to its end. false: it could not be started, or its end could not be learned. */

@@ -44,6 +44,7 @@ static void run_inner(Job *job, const ActionUse *use, size_t i, const json_t *ar
 	} else {
 		steps_body(job, step, name, around, &result);
 	}
+	steps_add_usage(out, &result);
 	RunState conclusion = result.state;
 	if (conclusion == RUN_FAILURE && steps_goes_on(job, step))
 		conclusion = RUN_SUCCESS;

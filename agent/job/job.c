@@ -21,6 +21,7 @@
 #include "agent/job/confine.h"
 #include "agent/job/containers.h"
 #include "agent/job/contexts.h"
+#include "agent/job/energy.h"
 #include "agent/job/matcher.h"
 #include "agent/job/service.h"
 #include "agent/job/steps.h"
@@ -281,6 +282,7 @@ static bool open_job(Job *job, GError **error)
 	if (!job->log || !narrow_secrets(job, error) || !check_definition(job, error) || !make_folders(job, error))
 		return false;
 	contexts_fill(job);
+	job->energy = energy_open(ENERGY_FOLDER);
 	if (!open_place(job, error))
 		return false;
 	/* The host executor may run programs that need set-user-ID, and an admin has chosen it for that. */
@@ -333,6 +335,7 @@ static void close_job(Job *job)
 	if (job->place)
 		job->executor->close(job->place);
 	containers_close(job);
+	energy_close(job->energy);
 	joblog_close(job->log);
 	matchers_free(job->matchers);
 	json_decref(job->definition);

@@ -23,8 +23,11 @@ typedef struct StepResult {
 	const char *cause; /* static; NULL for a success */
 	char *message;     /* one sentence */
 	int exit_code;     /* -1: it has none */
-	int64_t cpu_us;    /* -1: unknown */
+	int64_t cpu_us;    /* of all its commands; -1: unknown, likewise below */
 	int64_t memory_peak_bytes;
+	int64_t read_bytes;
+	int64_t write_bytes;
+	int64_t energy_uj; /* of the whole machine's processors meanwhile */
 } StepResult;
 
 void step_result_clear(StepResult *result);
@@ -75,6 +78,7 @@ struct Job {
 	struct Matchers *matchers; /* NULL while no step has named one */
 	int64_t asked;            /* the number of the last ask */
 	int64_t answers_offset;
+	struct Energy *energy;    /* energy.h; NULL: this machine cannot be asked */
 	struct Service *service;  /* for the clients of artifacts and caches; NULL: none */
 
 	/* of the step under way */

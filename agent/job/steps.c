@@ -26,7 +26,8 @@
 void step_result_clear(StepResult *result)
 {
 	g_free(result->message);
-	*result = (StepResult){.state = RUN_SUCCESS, .exit_code = -1, .cpu_us = -1, .memory_peak_bytes = -1};
+	*result = (StepResult){.state = RUN_SUCCESS, .exit_code = -1, .cpu_us = -1, .memory_peak_bytes = -1, .read_bytes = -1,
+	        .write_bytes = -1, .energy_uj = -1};
 }
 
 void step_result_fail(StepResult *result, const char *cause, char *message)
@@ -35,6 +36,12 @@ void step_result_fail(StepResult *result, const char *cause, char *message)
 	result->state = strcmp(cause, CAUSE_CANCELLED) == 0 ? RUN_CANCELLED : RUN_FAILURE;
 	result->cause = cause;
 	result->message = message;
+}
+
+static void set_known(json_t *event, const char *key, int64_t value)
+{
+	if (value >= 0)
+		json_set_int(event, key, value);
 }
 
 static void emit_step(Job *job, const char *name, RunState state, const StepResult *result)
@@ -48,10 +55,11 @@ static void emit_step(Job *job, const char *name, RunState state, const StepResu
 		json_set_string(event, "message", result->message);
 		if (result->exit_code >= 0)
 			json_set_int(event, "exit_code", result->exit_code);
-		if (result->cpu_us >= 0)
-			json_set_int(event, "cpu_us", result->cpu_us);
-		if (result->memory_peak_bytes >= 0)
-			json_set_int(event, "memory_peak_bytes", result->memory_peak_bytes);
+		set_known(event, "cpu_us", result->cpu_us);
+		set_known(event, "memory_peak_bytes", result->memory_peak_bytes);
+		set_known(event, "read_bytes", result->read_bytes);
+		set_known(event, "write_bytes", result->write_bytes);
+		set_known(event, "energy_uj", result->energy_uj);
 	}
 	if (state == RUN_RUNNING) /* where its log begins; its end says nothing of that */
 		json_set_int(event, "log_offset", joblog_offset(job->log));
@@ -66,11 +74,26 @@ char *steps_folder(const Job *job, const char *folder)
 	return folder[0] == '/' ? g_strdup(folder) : g_build_filename(job->workspace_inside, folder, NULL);
 }
 
+static void add_known(int64_t *sum, int64_t value)
+{
+	if (value >= 0)
+		*sum = MAX(*sum, 0) + value;
+}
+
+void steps_add_usage(StepResult *sum, const StepResult *part)
+{
+	add_known(&sum->cpu_us, part->cpu_us);
+	add_known(&sum->read_bytes, part->read_bytes);
+	add_known(&sum->write_bytes, part->write_bytes);
+	add_known(&sum->energy_uj, part->energy_uj);
+	sum->memory_peak_bytes = MAX(sum->memory_peak_bytes, part->memory_peak_bytes);
+}
+
 void steps_take_end(Job *job, const ChildEnd *end, StepResult *out)
 {
 	out->exit_code = end->exit_code;
-	out->cpu_us = end->cpu_us;
-	out->memory_peak_bytes = end->memory_peak_bytes;
+	steps_add_usage(out, &(StepResult){.cpu_us = end->cpu_us, .memory_peak_bytes = end->memory_peak_bytes,
+	        .read_bytes = end->read_bytes, .write_bytes = end->write_bytes, .energy_uj = end->energy_uj});
 	const char *cause = end->cause ? end->cause : CAUSE_AGENT;
 	if (strcmp(cause, CAUSE_CANCELLED) == 0)
 		step_result_fail(out, CAUSE_CANCELLED, g_strdup("it was cancelled"));

@@ -34,7 +34,9 @@ void steps_beside(Job *job, const char *name, const json_t *step, JobPost *post)
 bool steps_goes_on(Job *job, const json_t *step);
 /** What steps.<id> shows of a step that has ended; outputs are job->step_outputs. */
 void steps_set_context(Job *job, const char *id, RunState outcome, RunState conclusion);
-/** Turns the end of a command into a step's result. */
+/** Adds what a part of a step used to what the step used; -1 is unknown, and stays so only where all parts are. */
+void steps_add_usage(StepResult *sum, const StepResult *part);
+/** Turns the end of a command into a step's result; what it used is added to that of the commands before. */
 void steps_take_end(Job *job, const ChildEnd *end, StepResult *out);
 /** The environment files: made before a command, read after it. false when one cannot be used. */
 bool steps_make_files(Job *job, GError **error);

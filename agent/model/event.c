@@ -16,7 +16,7 @@ typedef struct Field {
 	bool required; /* a field that is not may be absent or null */
 } Field;
 
-#define FIELDS_MAX 12
+#define FIELDS_MAX 13
 
 static const struct {
 	const char *name;
@@ -36,7 +36,8 @@ static const struct {
         [EVENT_STEP] = {"step", {{"number", WHOLE, true}, {"name", TEXT, false}, {"status", STEP_STATE, true},
                                         {"cause", TEXT, false}, {"exit_code", WHOLE, false}, {"message", TEXT, false},
                                         {"log_offset", WHOLE, false}, {"cpu_us", WHOLE, false},
-                                        {"memory_peak_bytes", WHOLE, false}}},
+                                        {"memory_peak_bytes", WHOLE, false}, {"read_bytes", WHOLE, false},
+                                        {"write_bytes", WHOLE, false}, {"energy_uj", WHOLE, false}}},
         [EVENT_ANNOTATION] = {"annotation", {{"level", TEXT, true}, {"message", TEXT, true}, {"title", TEXT, false},
                                                     {"file", TEXT, false}, {"line", WHOLE, false},
                                                     {"end_line", WHOLE, false}, {"column", WHOLE, false},

@@ -33,6 +33,7 @@ extern const unsigned char embed_schema_0006_runner_services_sql[];
 extern const unsigned char embed_schema_0007_workflows_sql[];
 extern const unsigned char embed_schema_0008_repo_credentials_sql[];
 extern const unsigned char embed_schema_0009_under_way_sql[];
+extern const unsigned char embed_schema_0010_usage_sql[];
 
 /* Row n-1 brings the database from version n-1 to version n. Rows are added, never changed. */
 static const struct {
@@ -48,6 +49,7 @@ static const struct {
         {"0007_workflows.sql", embed_schema_0007_workflows_sql},
         {"0008_repo_credentials.sql", embed_schema_0008_repo_credentials_sql},
         {"0009_under_way.sql", embed_schema_0009_under_way_sql},
+        {"0010_usage.sql", embed_schema_0010_usage_sql},
 };
 
 static bool execute(Store *store, const char *text, GError **error)

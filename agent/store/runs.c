@@ -418,7 +418,8 @@ static bool set_step(Store *store, int64_t job, const json_t *step, GError **err
 	}
 	const SqlValue values[] = {INT(job), INT(number), text_field(step, "name"), TEXT(status),
 	        text_field(step, "cause"), int_field(step, "exit_code"), text_field(step, "message"), started, finished,
-	        int_field(step, "log_offset"), int_field(step, "cpu_us"), int_field(step, "memory_peak_bytes")};
+	        int_field(step, "log_offset"), int_field(step, "cpu_us"), int_field(step, "memory_peak_bytes"),
+	        int_field(step, "read_bytes"), int_field(step, "write_bytes"), int_field(step, "energy_uj")};
 	return sql_run(store, QUERY_STEP_SET, values, COUNT(values), error);
 }
 

@@ -38,7 +38,8 @@ bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error);
 bool runs_fail(Store *store, int64_t run, const char *cause, const char *message, GError **error);
 
 /** Upserts step `number` of a job: {"number","name","status","cause","exit_code","started_at","finished_at",
- * "log_offset","cpu_us","memory_peak_bytes","message"}; keys that are absent stay as they are. */
+ * "log_offset","cpu_us","memory_peak_bytes","read_bytes",
+ * "write_bytes","energy_uj","message"}; keys that are absent stay as they are. */
 bool runs_step(Store *store, int64_t job, const json_t *step, GError **error);
 bool runs_set_outputs(Store *store, int64_t job, const json_t *outputs, GError **error);
 bool runs_set_isolation(Store *store, int64_t job, const char *executor, const char *level, const json_t *missing,

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -409,6 +411,19 @@ static void test_usage_is_counted(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(end.exit_code, ==, 0);
 	g_assert_cmpint(end.cpu_us, >, 1000);
 	g_assert_cmpint(end.memory_peak_bytes, >, 100000);
+	/* Of a disk it is counted, of a folder in memory it is nothing, and a kernel that cannot tell says so. */
+	StepEnd writer = run(fixture, "head -c 3000000 /dev/zero >big && sync big 2>/dev/null; true");
+	bool counted = access("/proc/self/io", F_OK) == 0;
+	struct statfs disk;
+	g_autofree char *big = work_file(fixture, "big");
+	g_assert_cmpint(statfs(big, &disk), ==, 0);
+	if (!counted)
+		g_assert_cmpint(writer.write_bytes, ==, -1);
+	else if (disk.f_type == TMPFS_MAGIC)
+		g_assert_cmpint(writer.write_bytes, ==, 0);
+	else
+		g_assert_cmpint(writer.write_bytes, >=, 3000000 / 4096 * 4096);
+	g_assert_cmpint(end.read_bytes, >=, counted ? 0 : -1);
 }
 
 static void test_close_ends_what_runs(Fixture *fixture, gconstpointer data)

@@ -12,6 +12,7 @@
 #include "web/html.h"
 #include "web/markdown.h"
 #include "web/page.h"
+#include "web/usage.h"
 
 #define HOSTILE "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;javascript:"
 
@@ -337,6 +338,29 @@ static void test_attempts(void)
 	g_assert_nonnull(strstr(plain, "Run this job again"));
 }
 
+/* A column is drawn to its largest value; what nobody measured is no number. */
+static void test_usage(void)
+{
+	g_autofree char *measured = drawn("job_failure"), *without_energy = drawn("job_running"), *none = drawn("run_simple");
+	g_assert_nonnull(strstr(measured, "<td class=\"num\" data-label=\"CPU time\"><span class=\"took\"><svg class=\"gauge run\""));
+	g_assert_nonnull(strstr(measured, "<path class=\"fill\" d=\"M0 4H56.0\"/></svg>3m 32s</span>"));
+	g_assert_nonnull(strstr(measured, "700 MiB"));
+	g_assert_nonnull(strstr(measured, "2.2 kJ"));
+	g_assert_nonnull(strstr(measured, "Energy is that of all processors"));
+	g_assert_nonnull(strstr(without_energy, "Energy: not readable on this machine."));
+	g_assert_null(strstr(without_energy, "data-label=\"Energy\""));
+	g_assert_nonnull(strstr(without_energy, "data-label=\"Written\">0 B</td>"));
+	g_assert_null(strstr(none, "id=\"usage\""));
+	g_autoptr(json_t) run = json_pack("{s:[{s:s,s:[{s:I,s:I},{s:I,s:I}]},{s:s}]}", "jobs", "name", "both", "steps", "cpu_us",
+	        (json_int_t)1500000, "memory_peak_bytes", (json_int_t)2048, "cpu_us", (json_int_t)1500000, "memory_peak_bytes",
+	        (json_int_t)1024, "name", "waits");
+	g_autoptr(GString) out = g_string_new(NULL);
+	usage_of_run(out, run);
+	g_assert_nonnull(strstr(out->str, "3 s</span>"));
+	g_assert_nonnull(strstr(out->str, "2.0 KiB</span>"));
+	g_assert_null(strstr(out->str, "waits"));
+}
+
 static void test_html(void)
 {
 	g_autoptr(GString) out = g_string_new(NULL);
@@ -417,6 +441,7 @@ int main(int argc, char **argv)
 		g_test_add_data_func(safe, &goldens[i], test_hostile);
 		g_test_add_data_func(bare, &goldens[i], test_nothing);
 	}
+	g_test_add_func("/pages/usage_is_drawn_by_column", test_usage);
 	g_test_add_func("/pages/approving_against_evidence_asks_why", test_gate_form);
 	g_test_add_func("/pages/an_older_attempt_is_a_record", test_attempts);
 	g_test_add_func("/html/escapes_and_phrases", test_html);

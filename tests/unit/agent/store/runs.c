@@ -289,7 +289,8 @@ static void a_job_in_full_has_all_that_it_said(Fixture *f, gconstpointer data)
 	(void)data;
 	int64_t job = test_job(f->store, f->run, "test");
 	g_autoptr(json_t) begin = test_json("{'number':1,'name':'Test','status':'running','log_offset':0}");
-	g_autoptr(json_t) end = test_json("{'number':1,'status':'failure','cause':'exit','exit_code':1,'cpu_us':1200}");
+	g_autoptr(json_t) end = test_json("{'number':1,'status':'failure','cause':'exit','exit_code':1,'cpu_us':1200,"
+	                                 "'read_bytes':4096,'energy_uj':7}");
 	g_autoptr(json_t) again = test_json("{'number':1,'status':'running'}");
 	g_autoptr(json_t) note = test_json("{'level':'error','message':'no','file':'a.py','line':3,'step':1}");
 	g_autoptr(json_t) report = test_json("{'version':1,'kind':'compare','verdict':'fail','sentence':'worse'}");
@@ -323,7 +324,7 @@ static void a_job_in_full_has_all_that_it_said(Fixture *f, gconstpointer data)
 	        "{'outputs':{'digest':'abc'},'executor':'sandbox','isolation':'reduced','missing':['cgroups'],'matrix':{},"
 	        "'steps':[{'number':1,'name':'Test','status':'failure','cause':'exit','exit_code':1,'message':null,"
 	        "'started_at':'2026-05-03T10:04:00.000Z','finished_at':'2026-05-03T10:04:02.000Z','log_offset':0,"
-	        "'cpu_us':1200,'memory_peak_bytes':null}],"
+	        "'cpu_us':1200,'memory_peak_bytes':null,'read_bytes':4096,'write_bytes':null,'energy_uj':7}],"
 	        "'annotations':[{'level':'error','message':'no','title':null,'file':'a.py','line':3,'end_line':null,"
 	        "'column':null,'code':null,'log_line':null,'step':1}],"
 	        "'summaries':[{'step':1,'markdown':'# New'}],"
