@@ -40,7 +40,6 @@ typedef struct PlaceImage {
 	const char *runner_inside;
 	const char *folder;       /* to work in instead of the image's, made where it is missing; NULL: the image's */
 	int64_t shm_bytes;        /* of /dev/shm; 0: 64 MiB */
-	int64_t open_files;       /* at once for each process; 0: as many as we may */
 	const char *const *tmpfs; /* folders in memory besides, NULL-terminated; NULL: none */
 	bool read_only;           /* nothing of the root can be changed */
 	bool (*stopped)(void *data); /* asked often while the image is brought here; true ends it */
@@ -60,6 +59,7 @@ typedef struct PlaceSpec {
 	int64_t memory_bytes;    /* 0: no limit; likewise below */
 	int64_t processes;
 	int64_t file_bytes;
+	int64_t open_files;      /* at once for each process */
 	double cpus;
 	bool service;            /* where the place has a network of its own: listen on its loopback for the runner */
 	const char *hostname;

@@ -134,7 +134,6 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 	        .home_inside = spec->image->home_inside,
 	        .runner_inside = spec->image->runner_inside,
 	        .folder = spec->image->folder ? spec->image->folder : image->config.folder,
-	        .open_files = spec->image->open_files,
 	        .shm_bytes = spec->image->shm_bytes > 0 ? spec->image->shm_bytes : SHM_BYTES,
 	        .tmpfs = spec->image->tmpfs};
 	PlaceSpec inner = *spec;

@@ -47,6 +47,7 @@ static bool host_launch(HostPlace *host, const PlaceSpec *spec, GError **error)
 		.outer_uid = spec->uid,
 		.outer_gid = spec->gid,
 		.file_bytes = (uint64_t)MAX(spec->file_bytes, 0),
+		.open_files = (uint64_t)MAX(spec->open_files, 0),
 		.data_bytes = host->group.has_memory ? 0 : (uint64_t)MAX(spec->memory_bytes, 0),
 	};
 	const Birth birth = {.prepare = enter_group, .data = host, .failure = &host->failure, .setup = &setup};

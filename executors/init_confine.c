@@ -178,6 +178,8 @@ InitReply init_supervise(const InitSetup *setup)
 		failed.stage = INIT_STAGE_LIMITS;
 		if (setup->file_bytes)
 			got = limit(RLIMIT_FSIZE, setup->file_bytes);
+		if (got >= 0 && setup->open_files)
+			got = limit(RLIMIT_NOFILE, setup->open_files);
 		if (got >= 0 && setup->data_bytes)
 			got = limit(RLIMIT_DATA, setup->data_bytes);
 	}

@@ -19,6 +19,5 @@ typedef struct PlaceRoot {
 	const char *runner_inside;
 	const char *folder;        /* made where the image does not have it; NULL: none */
 	int64_t shm_bytes;
-	int64_t open_files;        /* 0: no limit of its own */
 	const char *const *tmpfs;  /* NULL-terminated, or NULL */
 } PlaceRoot;

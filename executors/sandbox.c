@@ -391,7 +391,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.outer_gid = root ? spec->gid : MOUNTS_UID,
 		.inner_uid = spec->root ? spec->root->uid : MOUNTS_UID,
 		.inner_gid = spec->root ? spec->root->gid : MOUNTS_UID,
-		.open_files = spec->root ? (uint64_t)MAX(spec->root->open_files, 0) : 0,
+		.open_files = (uint64_t)MAX(spec->open_files, 0),
 	};
 	note_user(sandbox, spec);
 	note_network(sandbox, spec, &setup);

@@ -15,6 +15,9 @@
 
 #define CONFIG_BYTES_MAX (1024 * 1024)
 #define MIB (1024 * 1024)
+#define CPUS_MIN 0.01 /* the kernel's smallest share of a period */
+#define CPUS_MAX 4096
+#define OPEN_FILES_MIN 16
 #define MINUTE_US (60LL * G_USEC_PER_SEC)
 
 /* A value being read: where it stands, and what it goes into. */
@@ -165,6 +168,32 @@ static bool limit_job_memory(Reading *r, const YamlNode *v)
 static bool limit_job_processes(Reading *r, const YamlNode *v)
 {
 	return read_int(r, v, 1, 4194304, &r->config->job_processes);
+}
+
+static bool limit_job_cpus(Reading *r, const YamlNode *v)
+{
+	char *rest = NULL;
+	double number = v->text ? g_ascii_strtod(v->text, &rest) : -1;
+	if (!rest || *rest || !(number == 0 || (number >= CPUS_MIN && number <= CPUS_MAX)))
+		return complain(r, v, "a number of CPUs is expected here, such as 2 or 0.5; 0 is no limit");
+	r->config->job_cpus = number;
+	return true;
+}
+
+static bool limit_job_open_files(Reading *r, const YamlNode *v)
+{
+	int64_t number = 0;
+	if (!read_int(r, v, 0, INT32_MAX, &number))
+		return false;
+	if (number > 0 && number < OPEN_FILES_MIN)
+		return complain(r, v, "a program needs at least 16 open files to begin; 0 is no limit");
+	r->config->job_open_files = number;
+	return true;
+}
+
+static bool limit_job_file(Reading *r, const YamlNode *v)
+{
+	return read_bytes(r, v, &r->config->job_file_bytes);
 }
 
 static bool limit_job_disk(Reading *r, const YamlNode *v)
@@ -436,6 +465,9 @@ static const struct {
         {"limits", "job_time", limit_job_time},
         {"limits", "job_memory", limit_job_memory},
         {"limits", "job_processes", limit_job_processes},
+        {"limits", "job_cpus", limit_job_cpus},
+        {"limits", "job_open_files", limit_job_open_files},
+        {"limits", "job_file", limit_job_file},
         {"limits", "job_disk", limit_job_disk},
         {"limits", "log", limit_log},
         {"caches", "size", caches_size},

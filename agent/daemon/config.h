@@ -21,6 +21,9 @@ typedef struct Config {
 	int64_t job_timeout_us;
 	int64_t job_memory_bytes;
 	int64_t job_processes;
+	double job_cpus;        /* 0: no limit; likewise the next two */
+	int64_t job_open_files; /* of one process at once */
+	int64_t job_file_bytes; /* of one file */
 	int64_t job_disk_bytes; /* 0: no limit but what keeps the disk from filling up */
 	int64_t log_bytes;
 	int64_t gate_expires_us;

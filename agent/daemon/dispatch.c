@@ -71,8 +71,9 @@ static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
 	json_set_int(limits, "memory_bytes", config->job_memory_bytes);
 	json_set_int(limits, "processes", config->job_processes);
 	json_set_int(limits, "disk_bytes", config->job_disk_bytes);
-	json_set_int(limits, "file_bytes", 0);
-	json_set_int(limits, "cpus", 0);
+	json_set_int(limits, "file_bytes", config->job_file_bytes);
+	json_set_int(limits, "open_files", config->job_open_files);
+	json_set(limits, "cpus", json_real(config->job_cpus));
 	json_set_int(limits, "log_bytes", config->log_bytes);
 	json_set_int(limits, "grace_us", GRACE_US);
 	return limits;

@@ -210,6 +210,11 @@ static int64_t tighter(int64_t a, int64_t b)
 	return a > 0 && b > 0 ? MIN(a, b) : MAX(a, b);
 }
 
+static double fewer_cpus(double a, double b)
+{
+	return a > 0 && b > 0 ? MIN(a, b) : MAX(a, b);
+}
+
 static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOptions *options, GArray *mounts, Place **out,
         GError **error)
 {
@@ -235,7 +240,6 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	        .runner_inside = RUNNER_INSIDE,
 	        .folder = options->folder,
 	        .shm_bytes = options->shm_bytes,
-	        .open_files = options->open_files,
 	        .tmpfs = (const char *const *)options->tmpfs->pdata,
 	        .read_only = options->read_only,
 	        .stopped = is_stopped,
@@ -255,7 +259,8 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	        .memory_bytes = tighter(json_get_int(limits, "memory_bytes", 0), options->memory_bytes),
 	        .processes = tighter(json_get_int(limits, "processes", 0), options->processes),
 	        .file_bytes = tighter(json_get_int(limits, "file_bytes", 0), options->file_bytes),
-	        .cpus = options->cpus > 0 ? options->cpus : json_get_real(limits, "cpus", 0),
+	        .open_files = tighter(json_get_int(limits, "open_files", 0), options->open_files),
+	        .cpus = fewer_cpus(json_get_real(limits, "cpus", 0), options->cpus),
 	        .service = spec->runner_service,
 	        .hostname = options->hostname ? options->hostname : "assay",
 	        .hosts = hosts->str,

@@ -22,6 +22,7 @@
 #include "agent/job/containers.h"
 #include "agent/job/contexts.h"
 #include "agent/job/energy.h"
+#include "agent/job/limits.h"
 #include "agent/job/matcher.h"
 #include "agent/job/service.h"
 #include "agent/job/steps.h"
@@ -160,6 +161,7 @@ static bool open_place(Job *job, GError **error)
 	        .memory_bytes = json_get_int(limits, "memory_bytes", 0),
 	        .processes = json_get_int(limits, "processes", 0),
 	        .file_bytes = json_get_int(limits, "file_bytes", 0),
+	        .open_files = json_get_int(limits, "open_files", 0),
 	        .cpus = json_get_real(limits, "cpus", 0),
 	        .service = true,
 	        .hostname = "assay"};
@@ -384,7 +386,7 @@ static void settle_end(Job *job, TaskEnd *end)
 	if (!joblog_flush(job->log, &error)) {
 		task_end_fail(end, CAUSE_DISK, g_strdup(error->message));
 	} else if (job->timed_out) {
-		task_end_fail(end, CAUSE_TIMEOUT, g_strdup("the job ran longer than its time limit"));
+		task_end_fail(end, CAUSE_TIMEOUT, limits_job_time(job));
 	} else if (job->state == RUN_CANCELLED) {
 		task_end_fail(end, CAUSE_CANCELLED, g_strdup("the job was cancelled"));
 		end->status = "cancelled";

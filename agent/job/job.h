@@ -84,6 +84,7 @@ struct Job {
 	/* of the step under way */
 	int step;                 /* its number */
 	int64_t step_deadline_us;
+	int64_t step_limit_us;    /* its timeout-minutes; 0: none */
 	json_t *step_outputs;     /* object */
 	json_t *step_state;       /* object: what save-state said */
 	json_t *step_env;         /* object: the step's own env, evaluated */

@@ -18,6 +18,7 @@
 #include "agent/job/annotate.h"
 #include "agent/job/commands.h"
 #include "agent/job/contexts.h"
+#include "agent/job/limits.h"
 #include "agent/job/speech.h"
 
 #define AFTER_END_US (5 * 60 * G_GINT64_CONSTANT(1000000)) /* for always() steps of a job that was ended */
@@ -98,13 +99,15 @@ void steps_take_end(Job *job, const ChildEnd *end, StepResult *out)
 	if (strcmp(cause, CAUSE_CANCELLED) == 0)
 		step_result_fail(out, CAUSE_CANCELLED, g_strdup("it was cancelled"));
 	else if (strcmp(cause, CAUSE_TIMEOUT) == 0)
-		step_result_fail(out, CAUSE_TIMEOUT, g_strdup("it ran longer than its time limit"));
+		step_result_fail(out, CAUSE_TIMEOUT, limits_step_time(job));
 	else if (strcmp(cause, CAUSE_DISK) == 0)
 		step_result_fail(out, CAUSE_DISK, g_strdup(job->disk_why ? job->disk_why : "its log could not be written; free some space"));
 	else if (strcmp(cause, CAUSE_OOM) == 0)
-		step_result_fail(out, CAUSE_OOM, g_strdup("it needed more memory than it may have"));
+		step_result_fail(out, CAUSE_OOM, limits_memory(job));
 	else if (strcmp(cause, CAUSE_LIMIT) == 0)
-		step_result_fail(out, CAUSE_LIMIT, g_strdup("it reached a limit of processes or file size"));
+		step_result_fail(out, CAUSE_LIMIT, limits_processes(job));
+	else if (limits_is_file_size(job, end))
+		step_result_fail(out, CAUSE_LIMIT, limits_file_size(job));
 	else if (strcmp(cause, CAUSE_AGENT) == 0)
 		step_result_fail(out, CAUSE_AGENT, g_strdup("the executor lost it"));
 	else if (end->signal)
@@ -298,6 +301,7 @@ static void begin_step(Job *job, const char *action)
 	job->step_state = json_object();
 	job->step_env = NULL;
 	job->step_deadline_us = 0;
+	job->step_limit_us = 0;
 	annotate_begin_step(job);
 	g_clear_pointer(&job->stop_token, g_free);
 	json_set_string(json_object_get(job->contexts, "github"), "action", action);
@@ -327,8 +331,10 @@ void steps_body(Job *job, const json_t *step, const char *name, const json_t *ar
 		return;
 	}
 	double limit = minutes ? expr_to_number(minutes) : 0;
-	if (limit > 0 && limit < 1e7 && job->depth == 0)
-		job->step_deadline_us = monotonic_us() + (int64_t)(limit * (double)MINUTE_US);
+	if (limit > 0 && limit < 1e7 && job->depth == 0) {
+		job->step_limit_us = (int64_t)(limit * (double)MINUTE_US);
+		job->step_deadline_us = monotonic_us() + job->step_limit_us;
+	}
 	joblog_on_command(job->log, speech_command, job);
 	if (json_object_get(step, "run"))
 		run_script(job, name, step, out);

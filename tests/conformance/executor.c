@@ -21,6 +21,8 @@
 #include "agent/executor.h"
 #include "tests/lib/oci.h"
 
+#define OPEN_FILES 200
+#define FILE_BYTES (INT64_C(16) << 20)
 #define STEP_US_MAX (30 * INT64_C(1000000))
 
 /* One open place with its folders, and the way to run a script in it. */
@@ -44,7 +46,8 @@ static void make_layout(const char *folder)
 static void open_place(Fixture *fixture)
 {
 	g_autoptr(GError) error = NULL;
-	PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home, .hostname = "runner"};
+	PlaceSpec spec = {.work_folder = fixture->work, .home_folder = fixture->home, .hostname = "runner",
+	        .open_files = OPEN_FILES, .file_bytes = FILE_BYTES};
 	PlaceImage image = {.reference = NULL};
 	/* An image of links, and the host's programs in it: so it can do what the cases ask. */
 	const PlaceMount programs[] = {{.source = "/usr", .target = "/usr"}};
@@ -404,6 +407,14 @@ static void test_two_at_once(Fixture *fixture, gconstpointer data)
 	expect_silence(fixture, "orphan");
 }
 
+static void test_files_are_limited(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_assert_cmpint(run(fixture, "[ $(ulimit -n) -eq 200 ] && [ $(ulimit -Hn) -eq 200 ]").exit_code, ==, 0);
+	g_assert_cmpint(run(fixture, "exec head -c 16777216 /dev/zero >most").exit_code, ==, 0);
+	g_assert_cmpint(run(fixture, "exec head -c 16777217 /dev/zero >more").signal, ==, SIGXFSZ);
+}
+
 static void test_usage_is_counted(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -489,6 +500,7 @@ static const struct {
 	{"kill_ends_a_stopped_step", test_kill_of_a_stopped_step},
 	{"a_service_outlives_a_step", test_two_at_once},
 	{"counts_cpu_and_memory", test_usage_is_counted},
+	{"limits_files", test_files_are_limited},
 	{"close_ends_what_runs", test_close_ends_what_runs},
 	{"ends_with_the_worker", test_ends_with_the_worker},
 };

@@ -78,6 +78,26 @@ expect "an invalid file is a failed run" invalid "$(run_json "$run" | jq -r .cau
 for _ in $(seq 50); do [ -z "$(ls "$data/jobs")" ] && break; sleep 0.1; done
 expect "no job left its folder" "" "$(ls "$data/jobs")"
 
+# Limits of the agent's config: each is a cause with the key that raises it.
+cat >"$work/limits.yml" <<'YML'
+limits: {job_file: 1 MiB, job_open_files: 64, job_cpus: 0.25, job_time: 3 s}
+YML
+agent_stop; agent_start --config "$work/limits.yml"
+workflow < <(one 'ulimit -n; head -c 2000000 /dev/zero >big'); wait_status "$run" failure
+expect "a file too large" "failure limit" "$(cause)"
+[[ $(message) == *"1.0"*"MiB"*limits.job_file* ]] || die "the sentence: $(message)"
+"$ASSAY" runs log "$run" | grep >/dev/null '\b64$' || die "a process may have more than 64 open files"
+check "its sentence names the limit and the key; open files are limited"
+workflow < <(one 'end=$((SECONDS + 2)); while [ $SECONDS -lt $end ]; do :; done'); wait_status "$run" success
+job=$(run_json "$run" | jq '.jobs[0].id')
+full=$("$ASSAY" doctor --json | jq -r '.checks[] | select(.name == "cgroup") | .means | test("cpu")')
+used=$(curl -sS --noproxy "*" --unix-socket "$ASSAY_SOCKET" "http://x/api/v1/jobs/$job" | jq ".steps[0].cpu_us")
+[ "$full" != true ] || [ "$used" -lt 1000000 ] || die "a quarter of a CPU gave $used us in two seconds"
+check "CPUs are limited where the host has the controller ($full), and the step tells its $used us"
+workflow < <(one 'sleep 600' '    timeout-minutes: 60'); wait_status "$run" failure 60
+expect "no workflow has more time than the agent allows" "failure timeout" "$(cause)"
+[[ $(run_json "$run" | jq -r '.jobs[0].message') == *limits.job_time* || $(message) == *"longer than"* ]] || die "the sentence: $(message)"
+
 # The doors of the intake.
 body='{"ref":"refs/heads/main","repository":{"full_name":"acme/ends"}}'
 code() { curl -sS --noproxy '*' -o "$work/answer" -w '%{http_code}' "$@"; }

@@ -31,6 +31,9 @@ static void assert_same(const Config *a, const Config *b)
 	g_assert_cmpint(a->job_memory_bytes, ==, b->job_memory_bytes);
 	g_assert_cmpint(a->job_processes, ==, b->job_processes);
 	g_assert_cmpint(a->job_disk_bytes, ==, b->job_disk_bytes);
+	g_assert_cmpfloat(a->job_cpus, ==, b->job_cpus);
+	g_assert_cmpint(a->job_open_files, ==, b->job_open_files);
+	g_assert_cmpint(a->job_file_bytes, ==, b->job_file_bytes);
 	g_assert_cmpint(a->log_bytes, ==, b->log_bytes);
 	g_assert_cmpint(a->gate_expires_us, ==, b->gate_expires_us);
 	g_assert_cmpstr(a->network, ==, b->network);
@@ -83,6 +86,25 @@ static void unknown_key_is_refused_with_its_place(void)
 	g_assert_nonnull(strstr(error->message, ":3:3: unknown key 'bodi'"));
 }
 
+static void limits_are_read_or_refused(void)
+{
+	static const char *const refused[] = {"job_cpus: -1", "job_cpus: 0.001", "job_cpus: many", "job_cpus: 2 cores", "job_cpus: nan",
+	        "job_open_files: 3", "job_open_files: -5", "job_file: big", NULL};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = load("limits:\n  job_cpus: 1.5\n  job_open_files: 256\n  job_file: 2 GiB\n", &error);
+	g_assert_no_error(error);
+	g_assert_cmpfloat(config->job_cpus, ==, 1.5);
+	g_assert_cmpint(config->job_open_files, ==, 256);
+	g_assert_cmpint(config->job_file_bytes, ==, INT64_C(2) << 30);
+	for (const char *const *row = refused; *row; row++) {
+		g_autoptr(GError) why = NULL;
+		g_autofree char *text = g_strdup_printf("limits:\n  %s\n", *row);
+		g_autoptr(Config) none = load(text, &why);
+		g_assert_null(none);
+		g_assert_nonnull(strstr(why->message, ":2:"));
+	}
+}
+
 static void images_are_as_a_worker_is_told(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -126,6 +148,7 @@ static void sources_of_actions_are_a_list_and_may_be_none(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/config/limits_are_read_or_refused", limits_are_read_or_refused);
 	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
 	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
 	g_test_add_func("/config/unknown_key_is_refused_with_its_place", unknown_key_is_refused_with_its_place);
