@@ -46,6 +46,24 @@ GBytes *objects_get(Objects *objects, const char *digest, size_t limit_bytes, GE
 GBytes *objects_get_file(Objects *objects, const char *tree, const char *path, size_t limit_bytes, GError **error);
 /** Every file of a tree: [{"path","mode","bytes","digest"|"link"}], sorted by path. ABSENT when a part is missing. */
 json_t *objects_list(Objects *objects, const char *digest, GError **error);
+/** What objects_walk() meets. */
+typedef struct ObjectsEntry {
+	const char *path; /* in the tree */
+	const char *link; /* its target; NULL: no link */
+	bool is_folder;
+	bool is_executable;
+	int64_t bytes;    /* of a file */
+} ObjectsEntry;
+
+/** Who is told; false ends the walk. */
+typedef struct ObjectsWalk {
+	bool (*entry)(const ObjectsEntry *entry, void *data, GError **error);
+	bool (*piece)(const uint8_t *bytes, size_t len, void *data, GError **error); /* of the file that came last, in order */
+	void *data;
+} ObjectsWalk;
+
+/** Reads a tree in order, a folder before what is in it; memory does not grow with the tree. ABSENT when a part is missing. */
+bool objects_walk(Objects *objects, const char *digest, const ObjectsWalk *walk, GError **error);
 /** {"added":[{path,bytes}],"removed":[…],"changed":[{"path","bytes","bytes_before"}]}. */
 json_t *objects_diff(Objects *objects, const char *from, const char *to, GError **error);
 /** full: reads and hashes every stored byte. Out: {"packs","chunks","bytes","bad":[…]}; false when something is bad. */
