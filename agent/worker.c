@@ -12,6 +12,7 @@
 #include "agent/base/error.h"
 #include "agent/base/log.h"
 #include "agent/executor.h"
+#include "agent/job/export.h"
 #include "agent/job/task.h"
 #include "agent/job/verbs_language.h"
 #include "agent/job/zygote.h"
@@ -51,6 +52,7 @@ static const struct {
 } parts[] = {
         {"doctor", verb_doctor},
         {"exec", verb_exec},
+        {"export", export_main},
         {"expr", verb_expr},
         {"task", worker_task},
         {"unpack", image_unpack_main},

@@ -319,6 +319,14 @@ static bool pack_folder(const Pack *pack, int folder_fd, const char *prefix, int
 	return true;
 }
 
+static void set_zip(struct archive *archive)
+{
+	lib.archive_write_set_format_zip(archive);
+	/* Streaming readers know where a deflated entry ends; a stored one's end they would have to guess. */
+	lib.archive_write_set_format_option(archive, "zip", "compression-level", "1");
+	lib.archive_write_set_format_option(archive, "zip", "hdrcharset", "UTF-8");
+}
+
 bool archive_pack(int folder_fd, ArchiveForm form, bool gzip, int out_fd, ArchivePlace rename, void *data, GError **error)
 {
 	if (!archive_load(error))
@@ -327,10 +335,7 @@ bool archive_pack(int folder_fd, ArchiveForm form, bool gzip, int out_fd, Archiv
 	struct archive *archive = lib.archive_write_new();
 	Pack pack = {.archive = archive, .entry = lib.archive_entry_new(), .buffer = g_malloc(BLOCK_BYTES), .rename = rename, .data = data};
 	if (form == ARCHIVE_ZIP) {
-		lib.archive_write_set_format_zip(archive);
-		/* Streaming readers know where a deflated entry ends; a stored one's end they would have to guess. */
-		lib.archive_write_set_format_option(archive, "zip", "compression-level", "1");
-		lib.archive_write_set_format_option(archive, "zip", "hdrcharset", "UTF-8");
+		set_zip(archive);
 	} else {
 		lib.archive_write_set_format_gnutar(archive);
 		if (gzip)
@@ -347,4 +352,73 @@ bool archive_pack(int folder_fd, ArchiveForm form, bool gzip, int out_fd, Archiv
 	lib.archive_entry_free(pack.entry);
 	g_free(pack.buffer);
 	return good;
+}
+
+struct ArchiveWriter {
+	struct archive *archive;
+	struct archive_entry *entry;
+	char *path; /* of the last one */
+};
+
+static bool writer_failed(const ArchiveWriter *writer, GError **error)
+{
+	const Pack pack = {.archive = writer->archive};
+	return pack_failed(&pack, writer->path ? writer->path : "an archive", error);
+}
+
+ArchiveWriter *archive_writer_new(int out_fd, GError **error)
+{
+	if (!archive_load(error))
+		return NULL;
+	charset_scope; /* the option of the zip remembers the locale's */
+	g_autoptr(ArchiveWriter) writer = g_new0(ArchiveWriter, 1);
+	writer->archive = lib.archive_write_new();
+	writer->entry = lib.archive_entry_new();
+	set_zip(writer->archive);
+	lib.archive_write_set_bytes_in_last_block(writer->archive, 1);
+	if (lib.archive_write_open_fd(writer->archive, out_fd) != ARCHIVE_OK) {
+		writer_failed(writer, error);
+		return NULL;
+	}
+	return g_steal_pointer(&writer);
+}
+
+bool archive_writer_entry(ArchiveWriter *writer, const ArchiveEntry *entry, GError **error)
+{
+	charset_scope;
+	g_free(writer->path);
+	writer->path = g_strdup(entry->path);
+	mode_t type = entry->link ? S_IFLNK : entry->is_folder ? S_IFDIR : S_IFREG;
+	g_autofree char *with_slash = g_strconcat(entry->path, entry->is_folder ? "/" : "", NULL);
+	lib.archive_entry_clear(writer->entry);
+	lib.archive_entry_set_pathname(writer->entry, with_slash);
+	lib.archive_entry_set_filetype(writer->entry, type);
+	lib.archive_entry_set_perm(writer->entry, entry->link ? 0777 : entry->is_folder || entry->is_executable ? 0755 : 0644);
+	lib.archive_entry_set_mtime(writer->entry, entry->time_s, 0);
+	if (entry->link)
+		lib.archive_entry_set_symlink(writer->entry, entry->link);
+	else if (!entry->is_folder)
+		lib.archive_entry_set_size(writer->entry, entry->bytes);
+	return lib.archive_write_header(writer->archive, writer->entry) >= ARCHIVE_WARN || writer_failed(writer, error);
+}
+
+bool archive_writer_bytes(ArchiveWriter *writer, const void *bytes, size_t len, GError **error)
+{
+	return lib.archive_write_data(writer->archive, bytes, len) >= 0 || writer_failed(writer, error);
+}
+
+bool archive_writer_end(ArchiveWriter *writer, GError **error)
+{
+	charset_scope;
+	return lib.archive_write_close(writer->archive) == ARCHIVE_OK || writer_failed(writer, error);
+}
+
+void archive_writer_free(ArchiveWriter *writer)
+{
+	if (!writer)
+		return;
+	lib.archive_write_free(writer->archive);
+	lib.archive_entry_free(writer->entry);
+	g_free(writer->path);
+	g_free(writer);
 }

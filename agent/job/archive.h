@@ -40,3 +40,25 @@ char *archive_clean_name(const char *name);
  * @rename   what an entry is called in it, the caller's, NULL to leave the entry out; or NULL: as it is called
  */
 bool archive_pack(int folder_fd, ArchiveForm form, bool gzip, int out_fd, ArchivePlace rename, void *data, GError **error);
+
+/** A zip that is written entry by entry to a descriptor, which may be a pipe; what it has in memory does not grow with it. */
+typedef struct ArchiveWriter ArchiveWriter;
+
+typedef struct ArchiveEntry {
+	const char *path;
+	const char *link;  /* a link's target; NULL: none */
+	bool is_folder;
+	bool is_executable;
+	int64_t bytes;     /* that archive_writer_bytes() will bring */
+	int64_t time_s;    /* seconds since the epoch */
+} ArchiveEntry;
+
+/** NULL with SYSTEM. The descriptor is borrowed. */
+ArchiveWriter *archive_writer_new(int out_fd, GError **error);
+bool archive_writer_entry(ArchiveWriter *writer, const ArchiveEntry *entry, GError **error);
+/** Bytes of the file that was entered last. */
+bool archive_writer_bytes(ArchiveWriter *writer, const void *bytes, size_t len, GError **error);
+/** Writes the list of entries, without which it is no zip. */
+bool archive_writer_end(ArchiveWriter *writer, GError **error);
+void archive_writer_free(ArchiveWriter *writer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ArchiveWriter, archive_writer_free)
