@@ -493,8 +493,7 @@ bool runs_artifact_put(Store *store, int64_t run, int64_t job, const json_t *art
 	const char *digest = json_get_string(artifact, "digest", NULL);
 	if (!name || !*name || !digest)
 		return fail(error, ASSAY_ERROR_USER, "an artifact needs a name and a digest");
-	return sql_run(store, QUERY_ARTIFACT_EXPIRE, VALUES(INT(now_us())), error) &&
-	       sql_run(store, QUERY_ARTIFACT_PUT,
+	return sql_run(store, QUERY_ARTIFACT_PUT,
 	               VALUES(INT(run), ID(job), TEXT(name), TEXT(digest), INT(json_get_int(artifact, "bytes", 0)),
 	                       INT(json_get_int(artifact, "files", 0)), INT(now_us()), ID(json_get_int(artifact, "expires_us", 0))),
 	               error);

@@ -63,6 +63,13 @@ bool runs_artifact_remove(Store *store, int64_t run, int64_t job, const char *na
  * they are in an attempt (0: the newest).
  */
 json_t *runs_artifact_get(Store *store, int64_t run, int64_t attempt, const char *name, GError **error);
+/**
+ * One artifact for somebody who asks for it: as one of runs_artifact_get(), with "created_us" and "expired". What has expired
+ * is known as long as its run is. ABSENT when there never was one.
+ *
+ * @name   as the attempt has it (0: the newest); NULL: the one with this id, whatever its attempt
+ */
+json_t *runs_artifact_find(Store *store, int64_t run, int64_t attempt, const char *name, int64_t id, GError **error);
 
 /** One run with its jobs (docs/api.md, "Run") as it is in the newest attempt; ABSENT. */
 json_t *runs_get(Store *store, int64_t id, GError **error);

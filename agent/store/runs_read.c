@@ -304,3 +304,19 @@ json_t *runs_artifact_get(Store *store, int64_t run, int64_t attempt, const char
 	json_set(answer, "artifacts", g_steal_pointer(&artifacts));
 	return answer;
 }
+
+json_t *runs_artifact_find(Store *store, int64_t run, int64_t attempt, const char *name, int64_t id, GError **error)
+{
+	g_autoptr(json_t) found = sql_array(store, QUERY_ARTIFACT_FIND,
+	        VALUES(INT(run), INT(attempt ? attempt : G_MAXINT64), INT(now_us()), TEXT(name), ID(id)), error);
+	if (!found)
+		return NULL;
+	json_t *one = json_array_get(found, 0);
+	if (one)
+		return json_incref(one);
+	if (name)
+		fail(error, ASSAY_ERROR_ABSENT, "run %" G_GINT64_FORMAT " has no artifact '%.200s'", run, name);
+	else
+		fail(error, ASSAY_ERROR_ABSENT, "run %" G_GINT64_FORMAT " has no artifact with the id %" G_GINT64_FORMAT, run, id);
+	return NULL;
+}

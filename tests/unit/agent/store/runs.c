@@ -371,6 +371,12 @@ static void an_artifact_goes_when_its_time_has_come(Fixture *f, gconstpointer da
 	assert_fails(runs_artifact_check(f->store, f->run, job, "model", &error), ASSAY_ERROR_BUSY);
 	clock_set_test(now_us() + 2000000);
 	assert_fails(runs_artifact_get(f->store, f->run, 0, "model", &error), ASSAY_ERROR_ABSENT);
+	g_autoptr(json_t) gone = runs_artifact_find(f->store, f->run, 0, "model", 0, NULL);
+	g_assert_true(json_get_bool(gone, "expired", false));
+	g_autoptr(json_t) by_id = runs_artifact_find(f->store, f->run, 0, NULL, json_get_int(gone, "id", 0), NULL);
+	g_assert_true(json_equal(gone, by_id));
+	assert_fails(runs_artifact_find(f->store, f->run, 0, "never", 0, &error), ASSAY_ERROR_ABSENT);
+	assert_fails(runs_artifact_find(f->store, f->run, 0, NULL, 999, &error), ASSAY_ERROR_ABSENT);
 	assert_ok(runs_artifact_check(f->store, f->run, job, "model", &error));
 }
 
