@@ -19,6 +19,11 @@ HANDLER(api_runs_rerun)
 HANDLER(api_runs_reports)
 HANDLER(api_jobs_get)
 
+/* download.c */
+HANDLER(api_artifacts_list)
+HANDLER(download_artifact)
+HANDLER(download_artifact_by_id)
+
 /* api_gates.c */
 HANDLER(api_gates_list)
 HANDLER(api_gates_get)

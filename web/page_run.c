@@ -273,14 +273,25 @@ static void artifacts(GString *out, const json_t *run)
 	frame_section(out, "artifacts", "Artifacts");
 	g_string_append(out, "<table><caption class=\"hidden\">Artifacts of this run</caption><thead><tr><th scope=\"col\">Name</th>"
 	                     "<th scope=\"col\" class=\"num\">Files</th><th scope=\"col\" class=\"num\">Size</th>"
-	                     "<th scope=\"col\">Digest</th></tr></thead><tbody>");
+	                     "<th scope=\"col\">Kept until</th><th scope=\"col\">Digest</th></tr></thead><tbody>");
+	g_autofree char *run_id = g_strdup_printf("%" G_GINT64_FORMAT, json_get_int(run, "id", 0));
+	g_autofree char *attempt = g_strdup_printf("%" G_GINT64_FORMAT, json_get_int(run, "attempt", 1));
 	size_t i;
 	json_t *one;
 	json_array_foreach(all, i, one) {
-		html(out, "<tr><th scope=\"row\">%s</th><td class=\"num\">", json_get_string(one, "name", ""));
+		const char *name = json_get_string(one, "name", "");
+		g_string_append(out, "<tr><th scope=\"row\"><a");
+		html_href(out, "/api/v1/runs/%s/artifacts/%s?attempt=%s", run_id, name, attempt);
+		html(out, " download title=\"Download as a zip\">%s</a></th><td class=\"num\">", name);
 		html_count(out, json_get_int(one, "files", 0));
 		g_string_append(out, "</td><td class=\"num\">");
 		html_bytes(out, json_get_int(one, "bytes", 0));
+		g_string_append(out, "</td><td>");
+		const char *until = json_get_string(one, "expires_at", NULL);
+		if (until)
+			html_day(out, until);
+		else
+			g_string_append(out, "as long as the run");
 		g_string_append(out, "</td><td>");
 		html_digest(out, json_get_string(one, "digest", NULL));
 		g_string_append(out, "</td></tr>");

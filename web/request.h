@@ -30,6 +30,7 @@ typedef struct Face {
 	Counters *counters;
 	Limiter *limiter; /* failed sign-ins by caller and name */
 	Limiter *callers; /* and by caller alone, with more patience */
+	unsigned downloads; /* under way */
 	bool stopping;
 } Face;
 
@@ -41,6 +42,7 @@ typedef struct Reply {
 	int fd;               /* a file's part instead of a body; -1: none */
 	uint64_t fd_offset, fd_len;
 	Feed *feed;           /* a body that comes bit by bit */
+	bool is_unsized;      /* to HEAD: nobody knows yet how long the body would be */
 } Reply;
 
 typedef enum IdentifiedBy { BY_NOBODY, BY_SOCKET, BY_TOKEN, BY_SESSION } IdentifiedBy;

@@ -29,6 +29,9 @@ const Route routes[] = {
         {"POST", API "/runs/{id}/rerun", ROLE_DEVELOPER, api_runs_rerun,
                 "runs again, as a new attempt: jobs \"all\", \"failed\" or a list of ids", .fields = "jobs debug"},
         {"GET", API "/runs/{id}/reports", ROLE_VIEWER, api_runs_reports, "shows the reports of a run's ML steps", .query = "attempt"},
+        {"GET", API "/runs/{id}/artifacts", ROLE_VIEWER, api_artifacts_list, "lists a run's artifacts", .query = "attempt"},
+        {"GET", API "/runs/{id}/artifacts/{name}", ROLE_VIEWER, download_artifact,
+                "gives an artifact as a zip; 410 when it has expired", .query = "attempt", .answers = ANSWERS_ZIP},
         {"GET", API "/jobs/{id}", ROLE_VIEWER, api_jobs_get, "shows a job with steps, annotations, reports and artifacts", .query = NULL},
         {"GET", API "/jobs/{id}/log", ROLE_VIEWER, stream_log, "gives a job's log as text; Range works", .query = "offset",
                 .answers = ANSWERS_TEXT},
@@ -106,6 +109,8 @@ const Route routes[] = {
         {"GET", "/{owner}/{name}/workflows", ROLE_VIEWER, site_workflows, "shows a repo's workflows", .answers = ANSWERS_PAGE},
         {"POST", "/{owner}/{name}/workflows", ROLE_DEVELOPER, site_dispatch, "starts a workflow from its form", .answers = ANSWERS_PAGE},
         {"GET", "/{owner}/{name}", ROLE_VIEWER, site_repo, "lists a repo's runs", .answers = ANSWERS_PAGE},
+        {"GET", "/{owner}/{name}/actions/runs/{id}/artifacts/{artifact}", ROLE_VIEWER, download_artifact_by_id,
+                "gives an artifact at the address that jobs are told", .answers = ANSWERS_ZIP},
         {"GET", "/{owner}/{name}/runs/{number}", ROLE_VIEWER, site_run, "shows a run", .answers = ANSWERS_PAGE},
         {"GET", "/{owner}/{name}/runs/{number}/jobs/{key}", ROLE_VIEWER, site_job, "shows a job and its log", .answers = ANSWERS_PAGE},
 };
@@ -185,7 +190,8 @@ static json_t *body_of(const Route *route)
 
 static json_t *operation(const Route *route)
 {
-	static const char *const types[] = {"application/json", "text/plain", "text/event-stream", "text/html", "image/svg+xml"};
+	static const char *const types[] = {"application/json", "text/plain", "text/event-stream", "text/html", "image/svg+xml",
+	        "application/zip"};
 	static const char *const roles[] = {"nobody has to sign in", "viewer", "developer", "reviewer", "admin"};
 	json_t *object = json_object();
 	json_set_string(object, "summary", route->summary);
@@ -221,7 +227,7 @@ json_t *routes_openapi(const char *server_url)
 	json_t *paths = json_object();
 	for (size_t i = 0; i < routes_len; i++) {
 		const Route *route = &routes[i];
-		if (route->answers == ANSWERS_PAGE)
+		if (route->answers == ANSWERS_PAGE || (route->answers == ANSWERS_ZIP && !g_str_has_prefix(route->pattern, API)))
 			continue;
 		json_t *path = json_object_get(paths, route->pattern);
 		if (!path) {

@@ -14,7 +14,7 @@ struct Route {
 	const char *summary;
 	const char *query;  /* names of query parameters, spaces between; NULL: none */
 	const char *fields; /* names of the JSON body's fields; NULL: no body */
-	enum { ANSWERS_JSON, ANSWERS_TEXT, ANSWERS_EVENTS, ANSWERS_PAGE, ANSWERS_SVG } answers;
+	enum { ANSWERS_JSON, ANSWERS_TEXT, ANSWERS_EVENTS, ANSWERS_PAGE, ANSWERS_SVG, ANSWERS_ZIP } answers;
 	bool is_raw;        /* the handler reads the body itself: no CSRF check, no limit of the API */
 };
 

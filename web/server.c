@@ -165,7 +165,8 @@ static ssize_t read_feed(void *data, uint64_t position, char *buffer, size_t max
 		return (ssize_t)len;
 	}
 	if (exchange->is_feed_done || server->face.stopping)
-		return MHD_CONTENT_READER_END_OF_STREAM;
+		return feed->has_failed || (feed->is_plain && !exchange->is_feed_done) ? MHD_CONTENT_READER_END_WITH_ERROR
+		                                                                       : MHD_CONTENT_READER_END_OF_STREAM;
 	exchange->is_suspended = true;
 	MHD_suspend_connection(exchange->request.connection);
 	return 0;
@@ -204,6 +205,8 @@ static gboolean on_heartbeat(void *data)
 	(void)data;
 	for (guint i = 0; i < server->feeds->len; i++) {
 		Exchange *exchange = server->feeds->pdata[i];
+		if (exchange->request.reply.feed->is_plain)
+			continue;
 		if (exchange->is_suspended && exchange->pending->len == exchange->sent)
 			g_string_append(exchange->pending, ":\n\n");
 		resume_feed(exchange);
@@ -215,7 +218,8 @@ static struct MHD_Response *feed_response(Exchange *exchange)
 {
 	exchange->pending = g_string_sized_new(1024);
 	/* How soon a client comes back; it also makes the head leave at once. */
-	g_string_append(exchange->pending, "retry: 2000\n\n");
+	if (!exchange->request.reply.feed->is_plain)
+		g_string_append(exchange->pending, "retry: 2000\n\n");
 	exchange->request.reply.feed->exchange = exchange;
 	g_ptr_array_add(server->feeds, exchange);
 	server->counters.feeds = server->feeds->len;
@@ -224,11 +228,31 @@ static struct MHD_Response *feed_response(Exchange *exchange)
 	return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, read_feed, exchange, NULL);
 }
 
+static ssize_t read_nothing(void *data, uint64_t position, char *buffer, size_t max)
+{
+	(void)data;
+	(void)position;
+	(void)buffer;
+	(void)max;
+	return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/** The head alone of an answer whose length nobody knows. In chunks the library would send the last one, which is a body. */
+static struct MHD_Response *unsized_response(void)
+{
+	struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, read_nothing, NULL, NULL);
+	if (response)
+		MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+	return response;
+}
+
 static struct MHD_Response *make_response(Exchange *exchange)
 {
 	Reply *reply = &exchange->request.reply;
 	if (reply->feed && !exchange->request.is_head)
 		return feed_response(exchange);
+	if (reply->is_unsized)
+		return unsized_response();
 	if (reply->fd >= 0 && reply->fd_len > 0) {
 		struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(reply->fd_len, reply->fd,
 		        reply->fd_offset);

@@ -153,6 +153,11 @@ Store *daemon_store(Daemon *daemon)
 	return daemon->store;
 }
 
+const char *daemon_worker(const Daemon *daemon)
+{
+	return daemon->zygote ? zygote_worker(daemon->zygote) : NULL;
+}
+
 const Config *daemon_config(const Daemon *daemon)
 {
 	return daemon->config;

@@ -27,6 +27,8 @@ void daemon_free(Daemon *daemon);
 
 Store *daemon_store(Daemon *daemon);
 const Config *daemon_config(const Daemon *daemon);
+/** The path of assay-worker, borrowed; NULL when the daemon stops. */
+const char *daemon_worker(const Daemon *daemon);
 /** What the front listens on, for links in jobs and messages: set once by the roof. */
 void daemon_set_url(Daemon *daemon, const char *url);
 const char *daemon_url(const Daemon *daemon);

@@ -155,6 +155,11 @@ void zygote_free(Zygote *zygote)
 	g_free(zygote);
 }
 
+const char *zygote_worker(const Zygote *zygote)
+{
+	return zygote->worker;
+}
+
 bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd, GError **error)
 {
 	if (zygote->fd < 0 && !start(zygote, error))

@@ -18,5 +18,7 @@ typedef void (*ZygoteStarted)(int64_t task, int pidfd, int64_t pid, int64_t star
 Zygote *zygote_new(const char *worker, ZygoteStarted started, void *data, GError **error);
 /** Ends the waiting process; tasks under way go on. */
 void zygote_free(Zygote *zygote);
+/** The program that it is; borrowed. */
+const char *zygote_worker(const Zygote *zygote);
 /** Asks for a worker on this folder. secrets_fd is borrowed. A zygote that died is started again first. */
 bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd, GError **error);

@@ -128,8 +128,8 @@ static bool run_upload(Job *job, const json_t *with, GError **error)
 	if (put.files > 0) {
 		const json_t *github = json_object_get(job->contexts, "github");
 		g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, put.id);
-		g_autofree char *url = g_strdup_printf("%s/runs/%s#artifacts", json_get_string(job->spec, "server_url", ""),
-		        json_get_string(github, "run_id", ""));
+		g_autofree char *url = g_strdup_printf("%s/%s/actions/runs/%s/artifacts/%s", json_get_string(job->spec, "server_url", ""),
+		        json_get_string(github, "repository", ""), json_get_string(github, "run_id", ""), id);
 		json_set_string(job->step_outputs, "artifact-digest", put.digest);
 		json_set_string(job->step_outputs, "artifact-id", id);
 		json_set_string(job->step_outputs, "artifact-url", url);

@@ -25,8 +25,13 @@ jobs:
       - id: s
         run: echo "size=$GITHUB_RUN_ATTEMPT" >>"$GITHUB_OUTPUT"
       - run: echo kept >kept.txt
+      - run: head -c 64M /dev/urandom >large
       - uses: actions/upload-artifact@v4
-        with: {name: kept, path: kept.txt}
+        id: up
+        with: {name: kept, path: "kept.txt\nlarge"}
+      - run: |
+          echo "address=${{ steps.up.outputs.artifact-url }}"
+          sha256sum large
   slow:
     runs-on: any
     steps:
@@ -110,6 +115,27 @@ expect "an old approval let nothing through" gate "$(job "$run" after cause)"
 art() { curl -sS --noproxy '*' --unix-socket "$ASSAY_SOCKET" "http://x/api/v1/jobs/$1" | jq -r '.artifacts[].digest'; }
 [ "$(art "$first")" != "$(art "$second")" ] || die "the artifacts of two attempts are one"
 check "each attempt has its own artifact"
+
+# People have them as zips, by the API and at the address that the step was told; the agent's memory does not grow with them.
+get() { curl -sS --noproxy '*' --unix-socket "$ASSAY_SOCKET" -o "$work/got" -w '%{http_code}' "$@"; }
+expect "an artifact can be downloaded" 200 "$(get "http://x/api/v1/runs/$run/artifacts/made-2?attempt=2")"
+expect "with what the attempt made" 2 "$(unzip -p "$work/got" made.txt)"
+expect "that of an older attempt too" "200 1" "$(get "http://x/api/v1/runs/$run/artifacts/made-2?attempt=1") $(unzip -p "$work/got" made.txt)"
+expect "one that is not there is not found" 404 "$(get "http://x/api/v1/runs/$run/artifacts/none")"
+told=$("$ASSAY" runs log "$run" --job data)
+address=$(sed -n 's/.*address=//p' <<<"$told" | tail -1)
+peak() { awk '/^VmHWM/ {print $2}' "/proc/$agent_pid/status"; }
+before=$(peak)
+expect "the step's address answers" 200 "$(get "${address/$url/http://x}")"
+unzip -q -t "$work/got" >/dev/null || die "the zip is damaged"
+sum=$(unzip -p "$work/got" large | sha256sum | cut -c1-64)
+grep -qF "$sum" <<<"$told" || die "the large file came back as another: $sum"
+check "64 MiB come back as they were"
+[ $(($(peak) - before)) -lt 16384 ] || die "the agent's memory grew from $before to $(peak) KiB"
+check "and never were in the agent's memory"
+page=$(curl -sS --noproxy '*' --unix-socket "$ASSAY_SOCKET" "http://x/$repo/runs/$(run_json "$run" | jq .number)")
+grep -qF "/api/v1/runs/$run/artifacts/made-2?attempt=" <<<"$page" || die "the run's page has no link to its artifact"
+check "the run's page links them"
 
 # All of it, by API; then the audit knows who asked.
 code() { curl -sS --noproxy '*' --unix-socket "$ASSAY_SOCKET" -o "$work/answer" -w '%{http_code}' -X POST -H 'Content-Type: application/json' -d "$2" "http://x/api/v1/runs/$1/rerun"; }

@@ -45,6 +45,12 @@ const Config *daemon_config(const Daemon *daemon)
 	return &daemon->config;
 }
 
+const char *daemon_worker(const Daemon *daemon)
+{
+	(void)daemon;
+	return g_getenv("ASSAY_WORKER");
+}
+
 const char *daemon_url(const Daemon *daemon)
 {
 	return daemon->url;

@@ -5,16 +5,20 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/hash.h"
 #include "agent/front.h"
+#include "agent/job/archive.h"
+#include "agent/objects/objects.h"
 #include "agent/store/audit.h"
 #include "agent/store/deliveries.h"
 #include "agent/store/gates.h"
@@ -50,7 +54,7 @@ static void open_house(House *house, const void *data)
 	daemon->folder = test_folder();
 	daemon->subscribers = g_ptr_array_new_with_free_func(g_free);
 	daemon->config = (Config){.listen_address = g_strdup("127.0.0.1"), .body_bytes = 100000,
-	        .socket = g_build_filename(daemon->folder, "assay.sock", NULL)};
+	        .socket = g_build_filename(daemon->folder, "assay.sock", NULL), .data = daemon->folder};
 	int64_t repo = test_repo(daemon->store);
 	assert_ok(repos_put(daemon->store, "acme/digits", "file:///srv/digits.git", SECRET, strlen(SECRET), NULL, &repo, &error));
 	house->run = test_run(daemon->store, repo);
@@ -882,6 +886,233 @@ static void test_changes(House *house, const void *data)
 	receive(deaf, nothing, "{\"run\":0}");
 }
 
+/* ---- downloads ---- */
+
+#define LARGE_BYTES (24 * 1024 * 1024)
+
+/** Stores a folder as the worker does: a text, a program, a link, and `large` bytes that nothing can make smaller. */
+static void put_artifact(House *house, const char *name, size_t large, int64_t expires_us)
+{
+	g_autofree char *objects_folder = g_build_filename(house->daemon.folder, "objects", NULL);
+	g_autofree char *tree_path = test_folder();
+	g_autofree char *inner = g_build_filename(tree_path, "in", NULL), *text = g_build_filename(inner, "größe.txt", NULL);
+	g_autofree char *program = g_build_filename(tree_path, "run.sh", NULL), *link = g_build_filename(tree_path, "to", NULL);
+	g_assert_cmpint(mkdir(inner, 0755), ==, 0);
+	g_assert_true(g_file_set_contents(text, "forty-two\n", -1, NULL));
+	g_assert_true(g_file_set_contents(program, "#!/bin/sh\n", -1, NULL));
+	g_assert_cmpint(chmod(program, 0755), ==, 0);
+	g_assert_cmpint(symlink("run.sh", link), ==, 0);
+	if (large > 0) {
+		g_autofree char *path = g_build_filename(tree_path, "large", NULL), *bytes = g_malloc(large);
+		g_autoptr(GRand) noise = g_rand_new_with_seed(7);
+		for (size_t i = 0; i + 4 <= large; i += 4)
+			memcpy(bytes + i, &(guint32){g_rand_int(noise)}, 4);
+		g_assert_true(g_file_set_contents(path, bytes, (gssize)large, NULL));
+	}
+	g_autoptr(Objects) objects = objects_open(objects_folder, NULL);
+	int fd = open(tree_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ObjectsTree tree;
+	assert_ok(objects_snapshot(objects, fd, ".", &tree, &error));
+	close(fd);
+	test_folder_remove(g_steal_pointer(&tree_path));
+	g_autoptr(json_t) artifact = json_object();
+	json_set_string(artifact, "name", name);
+	json_set_string(artifact, "digest", tree.digest);
+	json_set_int(artifact, "bytes", tree.bytes);
+	json_set_int(artifact, "files", tree.files);
+	json_set_int(artifact, "expires_us", expires_us);
+	assert_ok(runs_artifact_put(house->daemon.store, house->run, house->job, artifact, &error));
+}
+
+/** The answer with its bytes counted, which may hold NULs. */
+static GString *fetch(const House *house, const char *line, const char *who)
+{
+	int fd = dial(house);
+	g_autofree char *text = g_strdup_printf("%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n", line, who);
+	GString *answer = g_string_new(NULL);
+	send_all(fd, text, strlen(text));
+	receive(fd, answer, NULL);
+	close(fd);
+	return answer;
+}
+
+/** Takes the chunks of a body apart; false when the last one is missing. */
+static bool join_chunks(const GString *answer, GByteArray *out)
+{
+	const char *at = body_of(answer->str), *end = answer->str + answer->len;
+	while (at < end) {
+		char *after;
+		guint64 len = g_ascii_strtoull(at, &after, 16);
+		g_assert_true(g_str_has_prefix(after, "\r\n"));
+		if (len == 0)
+			return true;
+		if ((guint64)(end - after - 2) < len + 2)
+			return false;
+		g_byte_array_append(out, (const guint8 *)after + 2, (guint)len);
+		at = after + 2 + len + 2;
+	}
+	return false;
+}
+
+static void assert_zip(const GString *answer, size_t large)
+{
+	g_autoptr(GByteArray) zip = g_byte_array_new();
+	g_assert_cmpuint(status_of(answer->str), ==, 200);
+	g_assert_nonnull(strstr(answer->str, "\r\nContent-Type: application/zip\r\n"));
+	g_assert_true(join_chunks(answer, zip));
+	g_autofree char *folder = test_folder();
+	g_autofree char *path = g_build_filename(folder, "it.zip", NULL), *text_path = g_build_filename(folder, "in/größe.txt", NULL);
+	g_autofree char *program = g_build_filename(folder, "run.sh", NULL), *large_path = g_build_filename(folder, "large", NULL);
+	g_autofree char *link = g_build_filename(folder, "to", NULL);
+	g_assert_true(g_file_set_contents(path, (const char *)zip->data, zip->len, NULL));
+	/* By a program that is not ours, which also checks each file's sum. */
+	g_autofree char *command = g_strdup_printf("env LC_ALL=C.UTF-8 unzip -q '%s' -d '%s'", path, folder);
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, &(int){0}, NULL));
+	g_autofree char *text = NULL, *large_bytes = NULL, *target = g_file_read_link(link, NULL);
+	gsize large_len = 0;
+	g_assert_true(g_file_get_contents(text_path, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "forty-two\n");
+	g_assert_cmpstr(target, ==, "run.sh");
+	g_assert_true(g_file_test(program, G_FILE_TEST_IS_EXECUTABLE));
+	if (large > 0) {
+		g_autoptr(GRand) noise = g_rand_new_with_seed(7);
+		g_assert_true(g_file_get_contents(large_path, &large_bytes, &large_len, NULL));
+		g_assert_cmpuint(large_len, ==, large);
+		for (size_t i = 0; i + 4 <= large; i += 4)
+			g_assert_cmpint(memcmp(large_bytes + i, &(guint32){g_rand_int(noise)}, 4), ==, 0);
+	}
+	test_folder_remove(g_steal_pointer(&folder));
+}
+
+static char *artifact_path(const House *house, const char *rest)
+{
+	return g_strdup_printf("/api/v1/runs/%" G_GINT64_FORMAT "/artifacts%s", house->run, rest);
+}
+
+static void test_download(House *house, const void *data)
+{
+	(void)data;
+	put_artifact(house, "r\"é; x", 100000, 0);
+	g_autofree char *base = artifact_path(house, ""), *list_line = g_strconcat("GET ", base, NULL);
+	g_autofree char *line = g_strconcat("GET ", base, "/r%22%C3%A9%3B%20x?attempt=1", NULL);
+	g_autoptr(GString) answer = fetch(house, line, house->viewer);
+	assert_zip(answer, 100000);
+	g_assert_nonnull(strstr(answer->str, "\r\nContent-Disposition: attachment; filename=\"r____ x.zip\"; filename*=UTF-8''r%22%C3%A9%3B%20x.zip\r\n"));
+	g_autoptr(GString) again = fetch(house, line, house->viewer);
+	g_autoptr(GByteArray) zip = g_byte_array_new();
+	g_autoptr(GByteArray) same = g_byte_array_new();
+	g_assert_true(join_chunks(answer, zip) && join_chunks(again, same));
+	g_assert_cmpmem(zip->data, zip->len, same->data, same->len);
+	g_autofree char *list_answer = ask(house, list_line, house->viewer, NULL, NULL);
+	g_autoptr(json_t) list = json_of(list_answer);
+	const json_t *first = json_array_get(json_object_get(list, "artifacts"), 0);
+	g_assert_cmpstr(json_get_string(first, "name", NULL), ==, "r\"é; x");
+	/* The address that jobs are told; that of another repo has nothing. */
+	g_autofree char *by_id = g_strdup_printf("GET /acme/digits/actions/runs/%" G_GINT64_FORMAT "/artifacts/%" G_GINT64_FORMAT,
+	        house->run, json_get_int(first, "id", 0));
+	g_autoptr(GString) named = fetch(house, by_id, house->viewer);
+	assert_zip(named, 100000);
+	g_autofree char *elsewhere = g_strdup_printf("GET /acme/other/actions/runs/%" G_GINT64_FORMAT "/artifacts/%" G_GINT64_FORMAT,
+	        house->run, json_get_int(first, "id", 0));
+	g_assert_cmpuint(ask_status(house, elsewhere, house->viewer, NULL), ==, 404);
+}
+
+static void test_download_refused(House *house, const void *data)
+{
+	(void)data;
+	put_artifact(house, "there", 0, 0);
+	put_artifact(house, "old", 0, now_us() - 1000000);
+	static const struct {
+		const char *rest;
+		unsigned status, without;
+	} cases[] = {{"/there", 200, 401}, {"/old", 410, 401}, {"/none", 404, 401}, {"/there?attempt=2", 404, 401},
+	        {"/there?attempt=x", 422, 401}};
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *path = artifact_path(house, cases[i].rest), *get = g_strconcat("GET ", path, NULL);
+		g_autofree char *head = g_strconcat("HEAD ", path, NULL);
+		g_autofree char *headed = ask(house, head, house->viewer, NULL, NULL);
+		g_test_message("%s", get);
+		g_assert_cmpuint(ask_status(house, get, house->viewer, NULL), ==, cases[i].status);
+		g_assert_cmpuint(ask_status(house, get, NULL, NULL), ==, cases[i].without);
+		g_assert_cmpuint(status_of(headed), ==, cases[i].status);
+		g_assert_cmpstr(body_of(headed), ==, "");
+		g_assert_true(cases[i].status != 200 || (strstr(headed, "Content-Disposition: ") && !strstr(headed, "Content-Length")));
+	}
+	g_autofree char *path = artifact_path(house, "/old"), *get = g_strconcat("GET ", path, NULL);
+	g_autofree char *answer = ask(house, get, house->viewer, NULL, NULL);
+	g_assert_nonnull(strstr(answer, "\r\nContent-Type: application/problem+json"));
+	g_autoptr(json_t) problem = json_of(answer);
+	g_assert_cmpstr(json_get_string(problem, "type", NULL), ==, "/problems/expired");
+}
+
+static void test_download_damaged(House *house, const void *data)
+{
+	(void)data;
+	g_autofree char *line = artifact_path(house, "/lost"), *get = g_strconcat("GET ", line, NULL);
+	g_autoptr(json_t) artifact = test_json("{'name':'lost','bytes':1,'files':1}");
+	json_set_string(artifact, "digest", "6113728f27ae82c7b1a177c8d03f9e96e0adf2466113728f27ae82c7b1a177c8");
+	assert_ok(runs_artifact_put(house->daemon.store, house->run, house->job, artifact, &error));
+	g_autoptr(GString) answer = fetch(house, get, house->viewer);
+	g_assert_null(strstr(answer->str, "0\r\n\r\n"));
+}
+
+static bool has_children(void)
+{
+	g_main_context_iteration(NULL, FALSE);
+	siginfo_t info;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
+}
+
+static int begin_download(House *house, const char *name, GString *seen)
+{
+	g_autofree char *path = artifact_path(house, name);
+	int fd = dial(house);
+	g_autofree char *text = g_strdup_printf("GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, house->viewer);
+	send_all(fd, text, strlen(text));
+	receive(fd, seen, "\r\n\r\n");
+	return fd;
+}
+
+static void test_downloads_bounded(House *house, const void *data)
+{
+	(void)data;
+	put_artifact(house, "large", LARGE_BYTES, 0);
+	g_autofree char *path = artifact_path(house, "/large"), *get = g_strconcat("GET ", path, NULL);
+	int held[8];
+	for (size_t i = 0; i < G_N_ELEMENTS(held); i++) {
+		g_autoptr(GString) seen = g_string_new(NULL);
+		held[i] = begin_download(house, "/large", seen);
+		g_assert_cmpuint(status_of(seen->str), ==, 200);
+	}
+	g_autofree char *refused = ask(house, get, house->viewer, NULL, NULL);
+	g_assert_nonnull(strstr(refused, "cannot pack one more artifact: 8 are being downloaded"));
+	for (size_t i = 0; i < G_N_ELEMENTS(held); i++)
+		close(held[i]); /* none has read it: their processes end with them */
+	int64_t end_us = monotonic_us() + 6 * PATIENCE_US;
+	while (has_children() && monotonic_us() < end_us)
+		g_usleep(1000);
+	g_assert_false(has_children());
+	g_autoptr(GString) answer = fetch(house, get, house->viewer);
+	assert_zip(answer, LARGE_BYTES);
+}
+
+static void test_stop_with_download(House *house, const void *data)
+{
+	(void)data;
+	put_artifact(house, "large", LARGE_BYTES, 0);
+	g_autoptr(GString) seen = g_string_new(NULL);
+	int fd = begin_download(house, "/large", seen);
+	web_front.stop();
+	receive(fd, seen, NULL);
+	close(fd);
+	g_autoptr(GByteArray) zip = g_byte_array_new();
+	g_assert_false(join_chunks(seen, zip));
+	int64_t end_us = monotonic_us() + 6 * PATIENCE_US;
+	while (has_children() && monotonic_us() < end_us)
+		g_usleep(1000);
+	g_assert_false(has_children());
+}
+
 static void test_stop_with_streams(House *house, const void *data)
 {
 	(void)data;
@@ -939,6 +1170,11 @@ int main(int argc, char **argv)
 	        {"log/streams_as_it_grows", test_log_stream},
 	        {"log/streams_a_large_one_whole", test_log_stream_large},
 	        {"events/tell_each_run_once", test_changes},
+	        {"download/gives_an_artifact_as_a_zip", test_download},
+	        {"download/says_what_is_gone", test_download_refused},
+	        {"download/breaks_off_when_it_is_not_whole", test_download_damaged},
+	        {"download/is_bounded_and_ends_with_its_client", test_downloads_bounded},
+	        {"stop/breaks_downloads_off", test_stop_with_download},
 	        {"stop/ends_what_waits", test_stop_with_streams},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
