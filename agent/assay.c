@@ -23,6 +23,7 @@
 #include "agent/cli/cli.h"
 #include "agent/daemon/config.h"
 #include "agent/daemon/daemon.h"
+#include "agent/daemon/groups.h"
 #include "agent/daemon/local.h"
 #include "agent/front.h"
 #include "agent/store/people.h"
@@ -112,6 +113,37 @@ static bool first_admin(Daemon *daemon, const char *url, GError **error)
 	return true;
 }
 
+/* Where systemd keeps what lasts from one agent to the next until the machine ends; NULL elsewhere. */
+static char *kept_limits(void)
+{
+	const char *folder = g_getenv("RUNTIME_DIRECTORY");
+	return folder ? g_build_filename(folder, "groups", NULL) : NULL;
+}
+
+/* Before anything is started, since what is started stands in the same group. */
+static void enter_group(void)
+{
+	g_autofree char *own = groups_own_folder();
+	g_autofree char *kept = kept_limits();
+	const char *why = NULL;
+	g_autofree char *down = own ? groups_enter(own, getpid(), kept, &why) : NULL;
+	if (down)
+		log_info("jobs have control groups of their own", KV("controllers", down));
+	else if (own)
+		log_debug("jobs have no control groups of their own", KV("why", why));
+}
+
+/* What the unit runs after an agent has ended, however. */
+static int make_way(void)
+{
+	g_autofree char *own = groups_own_folder();
+	g_autofree char *kept = kept_limits();
+	if (!own || !kept || groups_make_way(own, kept))
+		return 0;
+	fprintf(stderr, "assay: serve: the controllers of %s cannot be taken back; the agent may not start while jobs run\n", own);
+	return 3;
+}
+
 static bool serve(const Config *config, GError **error)
 {
 	LogLevel level = LOG_LEVEL_INFO;
@@ -125,6 +157,7 @@ static bool serve(const Config *config, GError **error)
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	enter_group();
 	g_autofree char *worker = worker_path();
 	Daemon *daemon = daemon_new(config, worker, error);
 	g_autofree char *url = NULL;
@@ -161,17 +194,21 @@ static int verb_serve(int argc, char **argv)
 	g_autofree char *listen = NULL;
 	g_autofree char *socket_path = NULL;
 	g_autofree char *executor = NULL;
+	gboolean before = FALSE;
 	const GOptionEntry options[] = {
 	        {"config", 0, 0, G_OPTION_ARG_FILENAME, &file, "the config file (default /etc/assay/assay.yml where it is there)", "FILE"},
 	        {"data", 0, 0, G_OPTION_ARG_FILENAME, &data, "the data folder", "FOLDER"},
 	        {"listen", 0, 0, G_OPTION_ARG_STRING, &listen, "where to listen; port 0 lets the kernel choose", "ADDRESS:PORT"},
 	        {"socket", 0, 0, G_OPTION_ARG_FILENAME, &socket_path, "the command line's socket", "PATH"},
 	        {"executor", 0, 0, G_OPTION_ARG_STRING, &executor, "where steps run: sandbox or host", "NAME"},
+	        {"make-way", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &before, "for the unit, after the agent's end: let the next one in while jobs run", NULL},
 	        {0},
 	};
 	g_autoptr(GError) error = NULL;
 	if (!cli_parse(options, "serve", 0, 0, &argc, &argv))
 		return 2;
+	if (before)
+		return make_way();
 	if (!file && access("/etc/assay/assay.yml", R_OK) == 0)
 		file = g_strdup("/etc/assay/assay.yml");
 	g_autoptr(Config) config = config_load(file, &error);

@@ -371,6 +371,8 @@ void cgroup_remove(Cgroup *group)
 	autofd_close(&group->refusals_fd);
 	autofd_close(&group->peak_fd);
 	for (int i = 0; i < group->folders_len; i++) {
+		if (found.is_v2)
+			write_value(group->folders[i], "cgroup.kill", "1");
 		close(group->doors[i]);
 		for (int try = 0; rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
 			g_usleep(2000); /* the last member's end reaches the group a moment after its parent */

@@ -166,7 +166,51 @@ static void check_cgroup(Report *report)
 	        controllers ? g_strdup_printf("version %d, usable for jobs: %s", version, controllers)
 	                    : g_strdup("no controller may be used for jobs: memory is limited for each process, not for the "
 	                               "job, and CPU time not at all"),
-	        "let the service manager delegate them: 'Delegate=cpu memory pids' in the unit, as packaged");
+	        "let the service manager delegate them: 'Delegate=cpu memory pids io' in the unit, as packaged, and restart it");
+}
+
+/* Each limit of the config's `limits:`, as it would hold for a job of whoever asks. */
+static void check_limits(Report *report)
+{
+	static const char *const delegate = "'Delegate=cpu memory pids io' in the agent's unit, as packaged; in a container, a "
+	                                    "writable control group";
+	int version;
+	g_autofree char *controllers = cgroup_describe(&version);
+	bool memory = controllers && strstr(controllers, "memory"), pids = controllers && strstr(controllers, "pids"),
+	     cpu = controllers && strstr(controllers, "cpu");
+	found(report, "limit of memory", memory ? STATE_OK : STATE_LIMITED,
+	        g_strdup(memory && version == 2 ? "job_memory holds for the whole job, without swap; who passes it is told so (oom)"
+	                 : memory               ? "job_memory holds for the whole job; who passes it is told so (oom)"
+	                                        : "job_memory holds for each process, not for the job, and is told as the program's own error"),
+	        delegate);
+	found(report, "limit of CPUs", cpu ? STATE_OK : STATE_LIMITED,
+	        g_strdup(cpu ? "job_cpus slows a job down" : "job_cpus does nothing"), delegate);
+	found(report, "limit of processes", STATE_OK,
+	        g_strdup(pids ? "job_processes holds for the job" : "job_processes holds for the job, by its user namespace"), NULL);
+	struct rlimit files;
+	getrlimit(RLIMIT_NOFILE, &files);
+	found(report, "limits of files", STATE_OK,
+	        g_strdup_printf("job_open_files up to %lu and job_file hold for each process; job_disk is looked at each second",
+	                (unsigned long)files.rlim_max), NULL);
+}
+
+/* What a step used is shown only where it can be measured. */
+static void check_usage(Report *report)
+{
+	static const char *const counter = "/sys/class/powercap/intel-rapl:0/energy_uj";
+	bool blocks = access("/proc/self/io", F_OK) == 0, there = access(counter, F_OK) == 0,
+	     readable = access(counter, R_OK) == 0;
+	found(report, "usage", blocks ? STATE_OK : STATE_LIMITED,
+	        g_strdup(blocks ? "steps tell CPU time, peak memory, and what they read from disks and wrote"
+	                        : "steps tell CPU time and peak memory; this kernel does not count what goes to disks"),
+	        "use a kernel with CONFIG_TASK_IO_ACCOUNTING");
+	found(report, "energy", readable ? STATE_OK : STATE_LIMITED,
+	        g_strdup(readable ? "steps tell what the machine's processors used meanwhile"
+	                 : there ? "not readable for this user: steps tell none"
+	                         : "not readable: this machine shows no counters (virtual machines have none)"),
+	        there ? "run the agent as root, or let its user read energy_uj below /sys/class/powercap (other users of the "
+	                "machine learn from it what its processors do)"
+	              : "nothing: it is only for information; on hardware, modprobe intel_rapl_msr");
 }
 
 static void check_filters(Report *report)
@@ -259,6 +303,8 @@ static Report examine(const char *data)
 	check_user_namespaces(&report);
 	check_filters(&report);
 	check_cgroup(&report);
+	check_limits(&report);
+	check_usage(&report);
 	check_overlay(&report);
 	check_images(&report);
 	check_disk(&report, data);
@@ -274,9 +320,9 @@ static void print_text(const Report *report)
 {
 	for (guint i = 0; i < report->findings->len; i++) {
 		const Finding *finding = &g_array_index(report->findings, Finding, i);
-		printf("%-8s %-16s %s\n", state_names[finding->state], finding->name, finding->means);
+		printf("%-8s %-18s %s\n", state_names[finding->state], finding->name, finding->means);
 		if (finding->change)
-			printf("%-8s %-16s → %s\n", "", "", finding->change);
+			printf("%-8s %-18s → %s\n", "", "", finding->change);
 	}
 }
 

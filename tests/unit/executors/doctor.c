@@ -43,7 +43,28 @@ static void test_doctor_json(void)
 	g_assert_no_error(error);
 	g_assert_cmpint(status, ==, json_get_bool(root, "sandbox", false) ? 0 : 1);
 	const json_t *checks = json_object_get(root, "checks");
-	g_assert_cmpuint(json_array_size(checks), >=, 12);
+	g_assert_cmpuint(json_array_size(checks), >=, 18);
+	static const char *const wanted[] = {"cgroup", "limit of memory", "limit of CPUs", "limit of processes", "limits of files", "usage",
+	        "energy"};
+	for (size_t k = 0; k < G_N_ELEMENTS(wanted); k++) {
+		bool told = false;
+		for (size_t i = 0; i < json_array_size(checks); i++)
+			told = told || strcmp(json_get_string(json_array_get(checks, i), "name", ""), wanted[k]) == 0;
+		g_assert_true(told);
+	}
+	/* Said as it is: memory holds for a job where there is a controller, and energy is told where it can be read. */
+	bool grouped = false;
+	for (size_t i = 0; i < json_array_size(checks); i++) {
+		const json_t *check = json_array_get(checks, i);
+		const char *name = json_get_string(check, "name", "");
+		bool good = strcmp(json_get_string(check, "state", ""), "ok") == 0;
+		if (strcmp(name, "cgroup") == 0)
+			grouped = strstr(json_get_string(check, "means", ""), "memory") && strstr(json_get_string(check, "means", ""), "usable");
+		else if (strcmp(name, "limit of memory") == 0)
+			g_assert_true(good == grouped);
+		else if (strcmp(name, "energy") == 0)
+			g_assert_true(good == (access("/sys/class/powercap/intel-rapl:0/energy_uj", R_OK) == 0));
+	}
 	for (size_t i = 0; i < json_array_size(checks); i++) {
 		const json_t *check = json_array_get(checks, i);
 		const char *state = json_get_string(check, "state", "");
