@@ -22,6 +22,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/job/git.h"
+#include "agent/job/lfs.h"
 #include "agent/job/mirror.h"
 #include "agent/job/sparse.h"
 #include "agent/job/submodules.h"
@@ -240,13 +241,22 @@ static bool is_for_lfs(Checkout *checkout, const char *path)
 	       git_attr_value(filter) == GIT_ATTR_VALUE_STRING && strcmp(filter, "lfs") == 0;
 }
 
-/* An object of LFS: of a local remote from where git-lfs keeps it there. Its digest is its name, and is checked. */
-static bool write_lfs(Checkout *checkout, const char *oid, int64_t size, const char *path, int fd, GError **error)
+/* Where an object's bytes go: into the file, and to where git-lfs keeps it. */
+typedef struct LfsSink {
+	const char *path;
+	int fd, kept;
+	Hash *hash;
+} LfsSink;
+
+static bool sink_piece(const void *bytes, size_t len, void *data, GError **error)
 {
-	g_autofree char *local = mirror_local_path(checkout->url);
-	if (!local)
-		return fail(error, ASSAY_ERROR_REMOTE, "%s: an object of Git LFS on %s; only those of local remotes can be had "
-		            "here, do it with 'git lfs pull' in a 'run' step", path, checkout->url);
+	const LfsSink *sink = data;
+	hash_update(sink->hash, bytes, len);
+	return fd_write_all(sink->fd, bytes, len, sink->path, error) && fd_write_all(sink->kept, bytes, len, sink->path, error);
+}
+
+static bool copy_lfs(Checkout *checkout, const char *local, const char *oid, int64_t size, LfsSink *sink, GError **error)
+{
 	static const char *const folders[] = {"lfs/objects", ".git/lfs/objects"};
 	autofd int from = -1;
 	for (size_t i = 0; from < 0 && i < G_N_ELEMENTS(folders); i++) {
@@ -255,8 +265,49 @@ static bool write_lfs(Checkout *checkout, const char *oid, int64_t size, const c
 	}
 	struct stat info;
 	if (from < 0 || fstat(from, &info) < 0 || !S_ISREG(info.st_mode) || info.st_size != size)
-		return fail(error, ASSAY_ERROR_ABSENT, "%s: the remote %s has no Git LFS object %s of %" G_GINT64_FORMAT " bytes", path,
+		return fail(error, ASSAY_ERROR_ABSENT, "%s: the remote %s has no Git LFS object %s of %" G_GINT64_FORMAT " bytes", sink->path,
 		            checkout->url, oid, size);
+	g_autofree char *buffer = g_malloc(LFS_BUFFER_BYTES);
+	for (ssize_t got; (got = read(from, buffer, LFS_BUFFER_BYTES)) != 0;)
+		if (got < 0)
+			return fail_errno(error, errno, "cannot read an object of Git LFS");
+		else if (!sink_piece(buffer, (size_t)got, sink, error))
+			return false;
+	return true;
+}
+
+static bool is_cancelled(void *data)
+{
+	return task_is_cancelled(data);
+}
+
+/* The repo's own credentials for its own remote; the step's for a repository beside it; none for submodules. */
+static bool fetch_lfs(Checkout *checkout, const char *oid, int64_t size, LfsSink *sink, GError **error)
+{
+	Task *task = checkout->job->task;
+	const json_t *repo = task_repo(task);
+	LfsRemote remote = {.url = checkout->url, .user = "x-access-token", .stopped = is_cancelled, .stopped_data = task};
+	if (strcmp(checkout->url, json_get_string(repo, "url", "")) == 0) {
+		remote.user = json_get_string(repo, "user", remote.user);
+		remote.token = task->token;
+	} else if (checkout->level == 0 && checkout->spec->repository) {
+		g_autofree char *host = mirror_host(checkout->url);
+		g_autofree char *own_host = mirror_host(json_get_string(repo, "url", ""));
+		remote.token = g_strcmp0(host, own_host) == 0 ? checkout->spec->with.token : NULL;
+	}
+	if (lfs_fetch(&remote, oid, size, sink_piece, sink, error))
+		return true;
+	g_prefix_error(error, "%s: Git LFS object %s of %" G_GINT64_FORMAT " bytes: ", sink->path, oid, size);
+	return false;
+}
+
+/* An object of LFS: of a local remote from where git-lfs keeps it there. Its digest is its name, and is checked. */
+static bool write_lfs(Checkout *checkout, const char *oid, int64_t size, const char *path, int fd, GError **error)
+{
+	g_autofree char *local = mirror_local_path(checkout->url);
+	if (!local && !lfs_is_http(checkout->url))
+		return fail(error, ASSAY_ERROR_REMOTE, "%s: an object of Git LFS on %s; those of local remotes and of remotes over HTTP can "
+		            "be had here, for others do it with 'git lfs pull' in a 'run' step", path, checkout->url);
 	g_autofree char *keep_folder = g_strdup_printf("%s/lfs/objects/%.2s/%.2s", checkout->git_folder, oid, oid + 2);
 	g_autofree char *keep = g_build_filename(keep_folder, oid, NULL);
 	if (!fd_make_folder(keep_folder, 0755, error))
@@ -265,14 +316,9 @@ static bool write_lfs(Checkout *checkout, const char *oid, int64_t size, const c
 	if (kept < 0)
 		return fail_errno(error, errno, "cannot keep an object of Git LFS");
 	g_autoptr(Hash) hash = hash_new();
-	g_autofree char *buffer = g_malloc(LFS_BUFFER_BYTES);
-	for (ssize_t got; (got = read(from, buffer, LFS_BUFFER_BYTES)) != 0;) {
-		if (got < 0)
-			return fail_errno(error, errno, "cannot read an object of Git LFS");
-		hash_update(hash, buffer, (size_t)got);
-		if (!fd_write_all(fd, buffer, (size_t)got, path, error) || !fd_write_all(kept, buffer, (size_t)got, path, error))
-			return false;
-	}
+	LfsSink sink = {.path = path, .fd = fd, .kept = kept, .hash = hash};
+	if (!(local ? copy_lfs(checkout, local, oid, size, &sink, error) : fetch_lfs(checkout, oid, size, &sink, error)))
+		return false;
 	uint8_t digest[HASH_BYTES];
 	char hex[HASH_HEX_BYTES];
 	hash_final(hash, digest);

@@ -120,7 +120,7 @@ mkdir -p "$served/acme"
 git clone -q --bare "$work/other.git" "$served/acme/secret.git"
 "$here/git_server.py" "$served" "right-token-0123456789" >"$work/git-port" 2>"$work/git-log" &
 server=$!
-trap 'kill $server 2>/dev/null || :; cleanup' EXIT
+trap 'status=$?; set +e; kill $server 2>/dev/null; (exit $status); cleanup' EXIT # cleanup looks at the status
 for _ in $(seq 200); do [ -s "$work/git-port" ] && break; sleep 0.05; done
 address=http://127.0.0.1:$(cat "$work/git-port")
 git_new private
@@ -169,6 +169,46 @@ has "the right one opens it; the job has it, masked" "Z LENGTH 22 22 AND \[\*\*\
 has "and its git, too" "Z 1$"
 has "a repo beside it on the server is to be had" "Z BESIDE other 0"
 has "the job is told what 'permissions' mean for it" "permissions"
+
+# Git LFS over HTTP: by the repo's token the address, by the address's ticket the bytes; each failure names the object
+mkdir -p "$served/lfs"
+cp "$work/large" "$served/lfs/$oid"
+cp "$clone/.assay/workflows/w.yml" "$work/w.yml"
+cat >"$clone/.assay/workflows/w.yml" <<'YML'
+on: push
+jobs:
+  it:
+    runs-on: any
+    steps:
+      - uses: actions/checkout@v4
+        with: {lfs: true}
+      - run: echo "HTTP $(sha256sum <large.bin | cut -c1-64) $(git status --porcelain | wc -l) $(find .git/lfs -name "$(sha256sum <large.bin | cut -c1-64)" | wc -l)"
+YML
+echo '*.bin filter=lfs diff=lfs merge=lfs -text' >"$clone/.gitattributes"
+pointer() { printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %s\n' "$1" "$2" >"$clone/large.bin"; commit "Point to $1"; }
+size=$(stat -c %s "$work/large")
+pointer "$oid" "$size"
+run=$(run_of "$(push)")
+wait_status "$run" success 60
+"$ASSAY" runs log "$run" >"$work/run-log"
+has "LFS over HTTP gives the bytes, and git finds nothing changed" "HTTP $oid 0 1"
+lfs_fails() { # WHAT OID SIZE MESSAGE
+	pointer "$2" "$3"
+	run=$(run_of "$(push)")
+	wait_status "$run" failure 60
+	"$ASSAY" runs log "$run" >"$work/run-log"
+	has "$1" "large.bin: .*$2.*$4"
+}
+none=${oid:1}${oid:0:1}
+lfs_fails "an object that the server has not" "$none" 5 "the server says 404: Object does not exist"
+tr 0-9 1-90 <"$work/large" >"$served/lfs/$none"
+lfs_fails "bytes that are others" "$none" "$size" "have another digest"
+lfs_fails "more bytes than the pointer says" "$oid" $((size - 1)) "sent more than was announced"
+lfs_fails "fewer bytes than the pointer says" "$oid" $((size + 1)) "sent $size of $((size + 1)) bytes"
+git -C "$clone" rm -q large.bin .gitattributes
+cp "$work/w.yml" "$clone/.assay/workflows/w.yml"
+commit "No LFS any more"
+push >/dev/null
 ! grep -rq "right-token" "$data"/logs "$data"/jobs "$work/log" "$data/assay.db" || die "the token is written down somewhere"
 check "the token is written down nowhere"
 head=$(git -C "$clone" rev-parse main)
