@@ -57,12 +57,12 @@ static bool confine(void)
 {
 	const struct rlimit data = {DATA_BYTES_MAX, DATA_BYTES_MAX};
 	const struct rlimit files = {64, 64};
-	const struct rlimit none = {0, 0};
+	const struct rlimit least = {1, 1}; /* with none a core still goes to the host's handler */
 	struct sock_filter filter[FILTER_LEN_MAX];
 	size_t len = filter_write(filter);
 	const struct sock_fprog program = {.len = (unsigned short)len, .filter = filter};
 	return setrlimit(RLIMIT_DATA, &data) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
-	       setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && close_off() &&
+	       setrlimit(RLIMIT_CORE, &least) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && close_off() &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 

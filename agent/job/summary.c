@@ -59,7 +59,7 @@ static void limit(int what, rlim_t value)
 static _Noreturn void render_and_end(int out, const char *markdown, size_t len)
 {
 	limit(RLIMIT_CPU, CPU_S);
-	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_CORE, 1); /* with none a core still goes to the host's handler */
 	limit(RLIMIT_NOFILE, 0);
 #ifndef SANITIZED
 	limit(RLIMIT_AS, MEMORY_BYTES + len * 64);

@@ -228,6 +228,14 @@ static void signal_is_told_from_exit(Fixture *fixture, gconstpointer data)
 	assert_end(events, "failure", "signal");
 }
 
+/* With a limit of none the kernel still pipes cores to the host's handler; with one byte it does not. */
+static void no_crash_of_a_step_reaches_the_hosts_handler(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_autoptr(json_t) events = run(fixture, "[{'run':'grep -qE \\\"core file size +1 +1 \\\" /proc/self/limits'}]");
+	assert_end(events, "success", NULL);
+}
+
 static void secrets_are_nowhere(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -429,6 +437,7 @@ int main(int argc, char **argv)
 	ADD(the_event_is_there_for_who_looks);
 	ADD(failure_stops_all_but_who_asked);
 	ADD(signal_is_told_from_exit);
+	ADD(no_crash_of_a_step_reaches_the_hosts_handler);
 	ADD(secrets_are_nowhere);
 	ADD(step_ends_at_its_time_limit);
 	ADD(a_time_limit_may_be_forgiven);
