@@ -266,7 +266,7 @@ static void emit_answers(Writer *writer)
 		for (size_t j = i; j < writer->jumps_len; j++)
 			if (is_same(writer->jumps[j].to, answer))
 				patch(writer, writer->jumps[j].at, writer->jumps[j].if_true, writer->len);
-		if (answer.number == 0)
+		if (answer.check == CHECK_NONE && answer.number == 0)
 			emit_return(writer, SECCOMP_RET_ALLOW);
 		else
 			emit_check(writer, answer.check, SECCOMP_RET_ERRNO | answer.number);

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -104,6 +105,13 @@ static void test_looks_at_arguments(void)
 	g_assert_cmphex(answer(SYS_socket, AF_VSOCK, SOCK_STREAM, 0), ==, REFUSED(EAFNOSUPPORT));
 	g_assert_cmphex(answer(SYS_personality, 0xffffffff, 0, 0), ==, SECCOMP_RET_ALLOW);
 	g_assert_cmphex(answer(SYS_personality, 0x0040000, 0, 0), ==, REFUSED(EPERM));
+	/* answered as done, and not done */
+	g_assert_cmphex(answer(SYS_prlimit64, 0, RLIMIT_CORE, 0x7fff0000), ==, REFUSED(0));
+	g_assert_cmphex(answer(SYS_prlimit64, 0, RLIMIT_CORE, high), ==, REFUSED(0));
+	g_assert_cmphex(answer(SYS_prlimit64, 0, RLIMIT_CORE, 0), ==, SECCOMP_RET_ALLOW);
+	g_assert_cmphex(answer(SYS_prlimit64, 0, RLIMIT_NOFILE, 0x7fff0000), ==, SECCOMP_RET_ALLOW);
+	g_assert_cmphex(answer(SYS_setrlimit, RLIMIT_CORE, 0x7fff0000, 0), ==, REFUSED(0));
+	g_assert_cmphex(answer(SYS_setrlimit, RLIMIT_NOFILE, 0x7fff0000, 0), ==, SECCOMP_RET_ALLOW);
 }
 
 static void test_kills_another_architecture(void)
