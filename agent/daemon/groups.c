@@ -124,7 +124,14 @@ static void restore_limits(const char *base, const char *kept)
 		g_autofree char *folder = g_build_filename(base, words[0], NULL);
 		write_text(folder, words[1], words[2]); /* its job may have ended since */
 	}
-	if (text)
+}
+
+/* An empty file says that way must be made at the end: the manager did not put the agent into its leaf. */
+static void note_move(const char *kept, bool moved)
+{
+	if (kept && moved)
+		fd_replace_file(kept, "", 0, MODE_OF_KEPT, false, NULL);
+	else if (kept)
 		unlink(kept);
 }
 
@@ -139,6 +146,7 @@ char *groups_enter(const char *own, pid_t pid, const char *kept, const char **ou
 	*out_why = "the agent's group has no controllers to hand down: Delegate=cpu memory pids io in the unit";
 	char *done = hand_down(base);
 	restore_limits(base, kept);
+	note_move(kept, !in_leaf);
 	return done;
 }
 
@@ -160,12 +168,13 @@ static void keep_limits(const char *base, GString *out)
 bool groups_make_way(const char *own, const char *kept)
 {
 	g_autofree char *base = g_path_get_dirname(own);
-	g_autofree char *down = is_delegated(base) ? read_text(base, "cgroup.subtree_control") : NULL;
+	bool needed = g_file_test(kept, G_FILE_TEST_EXISTS) && is_delegated(base);
+	g_autofree char *down = needed ? read_text(base, "cgroup.subtree_control") : NULL;
 	if (!down || !down[0])
 		return true; /* nobody is kept out */
 	g_autoptr(GString) text = g_string_new(NULL);
 	keep_limits(base, text);
-	if (text->len > 0 && !fd_replace_file(kept, text->str, text->len, MODE_OF_KEPT, false, NULL))
+	if (!fd_replace_file(kept, text->str, text->len, MODE_OF_KEPT, false, NULL))
 		return false;
 	bool good = true;
 	for (size_t i = 0; i < G_N_ELEMENTS(controllers); i++) {

@@ -19,7 +19,8 @@ char *groups_own_folder(void);
  *
  * @own       its group; when that is the leaf already (DelegateSubgroup=agent), the group above hands down
  * @pid       its own number, as cgroup.procs shows it
- * @kept      a file of groups_make_way(), whose limits are written again; may be absent
+ * @kept      a file of groups_make_way(), whose limits are written again; may be NULL or absent. It is there afterwards, empty, when
+ *            the process moved by itself
  * @out_why   static; why not, when NULL is returned
  * Returns    what is handed down, "memory pids cpu io"; the caller's
  */
@@ -28,6 +29,7 @@ char *groups_enter(const char *own, pid_t pid, const char *kept, const char **ou
 /**
  * Takes the controllers back, so that a manager older than systemd 254 can put the next agent into the group above while jobs
  * of the last one still run. Their limits are written to a file, and hold again once groups_enter() has read it.
+ * Does nothing where the last agent was put into its leaf by its manager.
  *
  * @own   the group of a process that runs after the agent: systemd's .control, beside the leaf
  */

@@ -71,7 +71,7 @@ check "its scripts are shell scripts that stop at a failure"
 mkdir "$work/units"
 sed "s#^\(Exec[A-Za-z]*=[-+!@:|]*\)/usr/#\1$root/usr/#" "$root/usr/lib/systemd/system/assay.service" >"$work/units/assay.service"
 expect "the unit starts what the package holds" "$root/usr/bin/assay" "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$work/units/assay.service")"
-expect "systemd finds nothing wrong with the unit" "" "$(MANPATH=$root/usr/share/man systemd-analyze verify "$work/units/assay.service" 2>&1)"
+expect "systemd finds nothing wrong with the unit" "" "$(MANPATH=$root/usr/share/man systemd-analyze verify "$work/units/assay.service" 2>&1 | grep -v "Unknown key.*DelegateSubgroup" || :)" # of 254
 expect "the unit leaves jobs alone" process "$(sed -n 's/^KillMode=//p' "$work/units/assay.service")"
 systemd-sysusers --dry-run --root="$root" assay.conf >"$work/sysusers" 2>&1 || { cat "$work/sysusers"; die "sysusers refuses the user"; }
 check "the user can be made"
