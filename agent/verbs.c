@@ -27,6 +27,7 @@ const Verb verbs[] = {
                 "[--workflow F] [--event NAME] [--eventpath F] [--job ID] [--repo DIR] [--input K=V] [--secret K=V] [--var K=V] [--executor E] [--network KIND] [--json]"},
         {"runs", "cancel", VERB_SERVER, "cancels a run", "RUN"},
         {"runs", "dispatch", VERB_SERVER, "starts a workflow by hand", "OWNER/NAME WORKFLOW [--ref REF] [--input K=V] [--wait] [--json]"},
+        {"runs", "download", VERB_SERVER, "saves a run's artifacts as zips", "RUN [NAME] [--dir DIR] [--attempt N]"},
         {"runs", "list", VERB_SERVER, "lists runs, newest first",
                 "[--repo OWNER/NAME] [--status STATUS] [--branch NAME] [--workflow NAME] [--delivery ID] [--limit N] [--after KEY] [--json]"},
         {"runs", "log", VERB_SERVER, "prints the log of a run's jobs", "RUN [--job KEY] [--attempt N]"},

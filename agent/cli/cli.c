@@ -28,6 +28,7 @@ static const struct {
         {"repo", "add", verb_repo_add},
         {"repo", "list", verb_repo_list},
         {"runs", "cancel", verb_runs_cancel},
+        {"runs", "download", verb_runs_download},
         {"runs", "rerun", verb_runs_rerun},
         {"runs", "schedule", verb_runs_schedule},
         {"runs", "dispatch", verb_runs_dispatch},

@@ -66,8 +66,7 @@ static size_t collect(char *bytes, size_t size, size_t count, void *data)
 
 static size_t print(char *bytes, size_t size, size_t count, void *data)
 {
-	(void)data;
-	return fwrite(bytes, size, count, stdout) * size;
+	return fwrite(bytes, size, count, data) * size;
 }
 
 static bool unreachable(const Place *place, CURLcode code, GError **error)
@@ -91,7 +90,8 @@ static bool refused(long status, const GString *answer, GError **error)
 	return fail(error, code, "%s", detail ? detail : "the agent refused without a reason");
 }
 
-static bool perform(const char *method, const char *path, const json_t *body, GString *answer, GError **error)
+/* Into answer, or, where it is NULL, into file. */
+static bool perform(const char *method, const char *path, const json_t *body, GString *answer, FILE *file, GError **error)
 {
 	if (!load(error))
 		return false;
@@ -113,7 +113,7 @@ static bool perform(const char *method, const char *path, const json_t *body, GS
 	curl.easy_setopt(handle, CURLOPT_NOPROXY, "*");
 	curl.easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl.easy_setopt(handle, CURLOPT_WRITEFUNCTION, answer ? collect : print);
-	curl.easy_setopt(handle, CURLOPT_WRITEDATA, answer);
+	curl.easy_setopt(handle, CURLOPT_WRITEDATA, answer ? (void *)answer : file);
 	if (place.socket)
 		curl.easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, place.socket);
 	if (text) {
@@ -128,7 +128,10 @@ static bool perform(const char *method, const char *path, const json_t *body, GS
 	curl.slist_free_all(headers);
 	curl.easy_cleanup(handle);
 	if (code == CURLE_HTTP_RETURNED_ERROR)
-		return fail(error, status == 404 ? ASSAY_ERROR_ABSENT : ASSAY_ERROR_DENIED, "the agent answered %ld", status);
+		return fail(error, status == 404 || status == 410 ? ASSAY_ERROR_ABSENT : status == 409 ? ASSAY_ERROR_BUSY : ASSAY_ERROR_DENIED,
+		        "the agent answered %ld%s", status, status == 404 ? ", not there" : status == 410 ? ", expired" : status == 409 ? ", try later" : "");
+	if (file && (code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || code == CURLE_WRITE_ERROR))
+		return fail(error, ASSAY_ERROR_REMOTE, "what the agent sent broke off: %s; its log says why", curl.easy_strerror(code));
 	if (code != CURLE_OK)
 		return unreachable(&place, code, error);
 	return status < 400 || refused(status, answer, error);
@@ -137,7 +140,7 @@ static bool perform(const char *method, const char *path, const json_t *body, GS
 bool client_request(const char *method, const char *path, const json_t *body, json_t **out, GError **error)
 {
 	g_autoptr(GString) answer = g_string_new(NULL);
-	if (!perform(method, path, body, answer, error))
+	if (!perform(method, path, body, answer, NULL, error))
 		return false;
 	if (!out)
 		return true;
@@ -147,7 +150,12 @@ bool client_request(const char *method, const char *path, const json_t *body, js
 
 bool client_print(const char *path, GError **error)
 {
-	return perform("GET", path, NULL, NULL, error);
+	return perform("GET", path, NULL, NULL, stdout, error);
+}
+
+bool client_save(const char *path, FILE *file, GError **error)
+{
+	return perform("GET", path, NULL, NULL, file, error);
 }
 
 char *client_escape(const char *text)

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /**
  * One request of the API.
@@ -17,6 +18,8 @@
 bool client_request(const char *method, const char *path, const json_t *body, json_t **out, GError **error);
 /** Streams a body to stdout as it comes, until it ends. */
 bool client_print(const char *path, GError **error);
+/** The same into a file. False also when not all of it came. */
+bool client_save(const char *path, FILE *file, GError **error);
 /** Percent-encodes one part of a path or a query's value; the caller's. */
 char *client_escape(const char *text);
 /** "acme/digits" as two escaped parts; USER when it is not owner/name. */

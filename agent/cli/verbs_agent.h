@@ -6,6 +6,7 @@ int verb_runs_list(int argc, char **argv);
 int verb_runs_show(int argc, char **argv);
 int verb_runs_log(int argc, char **argv);
 int verb_runs_cancel(int argc, char **argv);
+int verb_runs_download(int argc, char **argv);
 int verb_runs_rerun(int argc, char **argv);
 int verb_runs_schedule(int argc, char **argv);
 int verb_runs_dispatch(int argc, char **argv);

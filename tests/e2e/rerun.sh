@@ -133,6 +133,14 @@ grep -qF "$sum" <<<"$told" || die "the large file came back as another: $sum"
 check "64 MiB come back as they were"
 [ $(($(peak) - before)) -lt 16384 ] || die "the agent's memory grew from $before to $(peak) KiB"
 check "and never were in the agent's memory"
+expect "the command line saves one" "$work/zips/made-2.zip" "$("$ASSAY" runs download "$run" made-2 --attempt 1 --dir "$work/zips")"
+expect "of the attempt that was asked for" 1 "$(unzip -p "$work/zips/made-2.zip" made.txt)"
+"$ASSAY" runs download "$run" --dir "$work/zips" >/dev/null
+expect "and all of them" "kept.zip made-1.zip made-2.zip" "$(ls "$work/zips" | tr '\n' ' ' | sed 's/ $//')"
+expect "in the newest attempt" 2 "$(unzip -p "$work/zips/made-2.zip" made.txt)"
+if "$ASSAY" runs download "$run" none --dir "$work/zips" 2>"$work/err"; then die "one that is not there was saved"; fi
+grep -q "404, not there" "$work/err" || die "the refusal does not say why: $(cat "$work/err")"
+expect "and one that is not there leaves nothing" 3 "$(ls "$work/zips" | wc -l)"
 page=$(curl -sS --noproxy '*' --unix-socket "$ASSAY_SOCKET" "http://x/$repo/runs/$(run_json "$run" | jq .number)")
 grep -qF "/api/v1/runs/$run/artifacts/made-2?attempt=" <<<"$page" || die "the run's page has no link to its artifact"
 check "the run's page links them"
