@@ -226,8 +226,10 @@ void supervisor_receive_fds(const Supervisor *supervisor, int *out, size_t count
 
 bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 {
+	static int program = -1; /* sealed, so all places of this process, and of its clones, may have the one */
 	int ends[2];
-	autofd int program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, NULL);
+	if (program < 0)
+		program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, NULL);
 	if (program < 0)
 		return failed(birth->failure, "cannot make a memory file");
 	autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

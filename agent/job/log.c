@@ -51,6 +51,9 @@ struct JobLog {
 /* Counts what an earlier attempt has left, so that offsets and index go on. */
 static bool read_on(JobLog *log, GError **error)
 {
+	struct stat info;
+	if (fstat(log->fd, &info) == 0 && info.st_size == 0)
+		return true;
 	g_autofree char *bytes = g_malloc(BUFFER_BYTES);
 	bool begins = true;
 	for (ssize_t got; (got = pread(log->fd, bytes, BUFFER_BYTES, log->written)) != 0;) {

@@ -19,8 +19,10 @@
 #endif
 
 #include "agent/base/autoptr.h"
+#include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
+#include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/executor.h"
@@ -224,6 +226,16 @@ static size_t prepare_executors(struct pollfd polls[EXECUTORS_MAX + 1])
 	return count + 1;
 }
 
+/* What libraries set up with their first use is set up here, not in each clone again. */
+static void warm_up(void)
+{
+	char text[CLOCK_TEXT_BYTES];
+	uint8_t digest[HASH_BYTES];
+	clock_text(now_us(), text); /* the time zone */
+	hash_bytes(text, strlen(text), digest);
+	hash_hmac(text, strlen(text), text, strlen(text), digest);
+}
+
 int zygote_main(int socket_fd)
 {
 	sigset_t ends;
@@ -238,6 +250,7 @@ int zygote_main(int socket_fd)
 		return 2;
 	}
 	git_begin(); /* it parses the system's certificates: once here, not in each worker */
+	warm_up();
 	struct pollfd polls[EXECUTORS_MAX + 1];
 	size_t polls_len = prepare_executors(polls);
 	char text[MESSAGE_BYTES_MAX];
