@@ -200,7 +200,7 @@ static bool has_room(JobLog *log, size_t len)
 		char text[160];
 		int text_len = g_snprintf(text, sizeof text,
 		        "##[warning]The log has reached its limit of %" G_GINT64_FORMAT
-		        " bytes; what the steps print from here on is not kept",
+		        " bytes (limits.log); what the steps print from here on is not kept",
 		        log->limit_bytes);
 		if (log->buffered + STAMP_BYTES + (size_t)text_len + 1 > BUFFER_BYTES)
 			write_out(log);

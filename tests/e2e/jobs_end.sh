@@ -91,7 +91,12 @@ check "its sentence names the limit and the key; open files are limited"
 workflow < <(one 'end=$((SECONDS + 2)); while [ $SECONDS -lt $end ]; do :; done'); wait_status "$run" success
 job=$(run_json "$run" | jq '.jobs[0].id')
 full=$("$ASSAY" doctor --json | jq -r '.checks[] | select(.name == "cgroup") | .means | test("cpu")')
-used=$(curl -sS --noproxy "*" --unix-socket "$ASSAY_SOCKET" "http://x/api/v1/jobs/$job" | jq ".steps[0].cpu_us")
+step=$(curl -sS --noproxy "*" --unix-socket "$ASSAY_SOCKET" "http://x/api/v1/jobs/$job" | jq ".steps[0]")
+used=$(jq .cpu_us <<<"$step")
+blocks=null; [ ! -e /proc/self/io ] || blocks=number
+energy=null; [ ! -r /sys/class/powercap/intel-rapl:0/energy_uj ] || energy=number
+expect "a step tells what was measured, and nothing else" "number number $blocks $blocks $energy" \
+	"$(jq -r '[.cpu_us, .memory_peak_bytes, .read_bytes, .write_bytes, .energy_uj | type] | join(" ")' <<<"$step")"
 [ "$full" != true ] || [ "$used" -lt 1000000 ] || die "a quarter of a CPU gave $used us in two seconds"
 check "CPUs are limited where the host has the controller ($full), and the step tells its $used us"
 workflow < <(one 'sleep 600' '    timeout-minutes: 60'); wait_status "$run" failure 60
