@@ -20,6 +20,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/base/pages.h"
 #include "agent/cli/cli.h"
 #include "agent/daemon/config.h"
 #include "agent/daemon/daemon.h"
@@ -177,6 +178,7 @@ static bool serve(const Config *config, GError **error)
 		log_info("ready", KV("url", url), KV("data", config->data), KV("version", ASSAY_VERSION));
 		notify("READY=1");
 		start_watchdog();
+		pages_let_go();
 		g_main_loop_run(loop);
 		notify("STOPPING=1");
 		g_source_remove(source);

@@ -25,6 +25,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/base/pages.h"
 #include "agent/executor.h"
 #include "agent/job/git.h"
 #include "agent/job/task.h"
@@ -253,6 +254,7 @@ int zygote_main(int socket_fd)
 	warm_up();
 	struct pollfd polls[EXECUTORS_MAX + 1];
 	size_t polls_len = prepare_executors(polls);
+	pages_let_go();
 	char text[MESSAGE_BYTES_MAX];
 	Spare spare = {.pidfd = -1, .fd = -1};
 	for (;;) {
