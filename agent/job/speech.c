@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
@@ -153,6 +154,9 @@ static GBytes *read_one(Job *job, const char *stem, size_t limit_bytes, const ch
 {
 	g_autofree char *name = file_name(job, stem);
 	g_autofree char *path = g_strconcat(FILES_FOLDER "/", name, NULL);
+	struct stat info; /* most are as they were made */
+	if (fstatat(job->runner_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) && info.st_size == 0)
+		return g_bytes_new_static("", 0);
 	g_autoptr(GError) why = NULL;
 	GBytes *bytes = tree_read_file(job->runner_fd, path, limit_bytes, &why);
 	if (!bytes && g_error_matches(why, ASSAY_ERROR, ASSAY_ERROR_ABSENT))
