@@ -125,7 +125,7 @@ async function deciding(alice, talk) {
 	await alice.keyboard.type("We need it by night");
 	expect("Tab reaches approve, and shows it", (await reached("button[value=approve]")) === "seen");
 	await alice.keyboard.press("Enter");
-	await until("the gate is approved", async () => /an override/.test(await text(alice)));
+	await until("the gate is approved", async () => /against the evidence: an override/.test(await text(alice)));
 	expect("the override is called one, with its reason", /We need it by night/.test(await text(alice)));
 	await look(alice, "gate-overridden");
 	await reaches(judged, "success");
