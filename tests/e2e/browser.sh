@@ -19,7 +19,7 @@ jobs:
           echo "::group::Preparing"
           printf '\033[32mgreen\033[0m and \033[1;31mred\033[0m\n'
           echo "::endgroup::"
-          for i in $(seq 12); do echo "line $i of twelve"; sleep 0.3; done
+          for i in $(seq 12); do echo "line $i of twelve"; sleep 0.6; done
       - name: Warn
         run: echo "::warning::This is only a test"
   release:
