@@ -136,6 +136,8 @@ struct Executor {
 	 * descriptor that becomes readable when it should be called again, -1 when there is none. NULL: nothing to do.
 	 */
 	int (*prepare)(void);
+	/** At the end of that process: removes from the machine what prepare() made. NULL: nothing is left. */
+	void (*retire)(void);
 	/** Makes a place; false with the reason when the machine cannot give what the spec asks. Never weaker. */
 	bool (*open)(const PlaceSpec *spec, Place **out, GError **error);
 	bool (*start)(Place *place, const StepSpec *spec, Child *out, GError **error);

@@ -15,19 +15,19 @@
 
 #include "agent/base/autoptr.h"
 #include "agent/base/fd.h"
+#include "executors/cgroup_memory.h"
 
 #define TABLE_BYTES_MAX (1024 * 1024)
 #define VALUE_BYTES_MAX 65536
 #define CPU_PERIOD_US 100000
 #define EVENTS_BYTES_MAX 1024
-#define PREFIX "assay-"
 
 typedef enum Controller { CONTROLLER_MEMORY, CONTROLLER_PIDS, CONTROLLER_CPU, CONTROLLERS } Controller;
 static const char *const names[CONTROLLERS] = {"memory", "pids", "cpu"};
 
 void cgroup_init(Cgroup *group)
 {
-	*group = (Cgroup){.events_fd = -1, .refusals_fd = -1, .peak_fd = -1};
+	*group = (Cgroup){.events_fd = -1, .refusals_fd = -1, .peak_fd = -1, .memory_at = -1};
 }
 
 static char *read_text(const char *path, size_t limit_bytes)
@@ -98,13 +98,14 @@ static char *own_folder(const char *mount, const char *controller)
 	return g_strdup(mount);
 }
 
-/* Groups of workers that were killed: their number is in the name. */
+/* Groups of workers that were killed, and of zygotes that were: their number is in the name. */
 static void remove_stale(const char *base)
 {
 	g_autoptr(GDir) folder = g_dir_open(base, 0, NULL);
 	for (const char *name; folder && (name = g_dir_read_name(folder));) {
 		int pid;
-		if (sscanf(name, PREFIX "%d-", &pid) == 1 && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
+		bool has_number = sscanf(name, CGROUP_PREFIX "%d-", &pid) == 1 || sscanf(name, CGROUP_READY "%d-", &pid) == 1;
+		if (has_number && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
 			g_autofree char *path = g_build_filename(base, name, NULL);
 			rmdir(path);
 		}
@@ -131,7 +132,7 @@ static const char *make_folder(Cgroup *group, const char *base)
 		return NULL;
 	remove_stale(base);
 	for (unsigned try = 0; try < 100; try++) {
-		g_autofree char *path = g_strdup_printf("%s/" PREFIX "%d-%u", base, (int)getpid(), try);
+		g_autofree char *path = g_strdup_printf("%s/" CGROUP_PREFIX "%d-%u", base, (int)getpid(), try);
 		if (mkdir(path, 0755) < 0) {
 			if (errno == EEXIST)
 				continue;
@@ -191,19 +192,29 @@ static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, 
 	}
 }
 
+static void limit_memory_v1(const CgroupLimits *limits, Cgroup *out, const char *base)
+{
+	static pid_t looked; /* once a process: the next new group, which would look too, may be long in coming */
+	if (looked != getpid())
+		remove_stale(base);
+	looked = getpid();
+	if (cgroup_memory_take(base, limits->memory_bytes, out))
+		return;
+	const char *folder = make_folder(out, base);
+	if (folder)
+		cgroup_memory_begin(folder, limits->memory_bytes, out);
+}
+
 static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller controller, const char *base)
 {
-	const char *folder = base ? make_folder(out, base) : NULL;
+	if (controller == CONTROLLER_MEMORY) {
+		limit_memory_v1(limits, out, base);
+		return;
+	}
+	const char *folder = make_folder(out, base);
 	if (!folder)
 		return;
 	switch (controller) {
-	case CONTROLLER_MEMORY:
-		out->has_memory = write_number(folder, "memory.limit_in_bytes", limits->memory_bytes);
-		write_number(folder, "memory.memsw.limit_in_bytes", limits->memory_bytes);
-		out->events_fd = open_file(folder, "memory.oom_control", O_RDONLY);
-		out->peak_fd = open_file(folder, "memory.max_usage_in_bytes", O_RDWR);
-		out->peak_can_be_reset = true;
-		break;
 	case CONTROLLER_PIDS:
 		out->has_processes = write_number(folder, "pids.max", limits->processes + 1);
 		out->refusals_fd = open_file(folder, "pids.events", O_RDONLY);
@@ -212,6 +223,7 @@ static void limit_v1(const CgroupLimits *limits, Cgroup *out, Controller control
 		out->has_cpus = write_number(folder, "cpu.cfs_period_us", CPU_PERIOD_US) &&
 		                write_number(folder, "cpu.cfs_quota_us", (int64_t)(limits->cpus * CPU_PERIOD_US));
 		break;
+	case CONTROLLER_MEMORY:
 	case CONTROLLERS:
 		break;
 	}
@@ -280,6 +292,15 @@ void cgroup_look(void)
 		if (base && access(base, W_OK) == 0)
 			found.bases[each] = g_steal_pointer(&base);
 	}
+}
+
+void cgroup_prepare(void)
+{
+	cgroup_look();
+	if (!found.bases[CONTROLLER_MEMORY])
+		return;
+	remove_stale(found.bases[CONTROLLER_MEMORY]);
+	cgroup_memory_prepare(found.bases[CONTROLLER_MEMORY]);
 }
 
 static bool make_all(const CgroupLimits *limits, Cgroup *out)
@@ -374,7 +395,8 @@ void cgroup_remove(Cgroup *group)
 		if (found.is_v2)
 			write_value(group->folders[i], "cgroup.kill", "1");
 		close(group->doors[i]);
-		for (int try = 0; rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
+		bool is_kept = i == group->memory_at && cgroup_memory_keep(group->folders[i]);
+		for (int try = 0; !is_kept && rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
 			g_usleep(2000); /* the last member's end reaches the group a moment after its parent */
 		g_free(group->folders[i]);
 	}

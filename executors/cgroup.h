@@ -9,6 +9,8 @@
 #include "agent/executor.h"
 
 #define CGROUP_FOLDERS_MAX 3
+#define CGROUP_PREFIX "assay-"              /* of a place's group: the worker's pid follows, "-" and a number */
+#define CGROUP_READY CGROUP_PREFIX "ready-" /* of one that waits for a place: the pid of whoever made it */
 
 typedef struct CgroupLimits {
 	int64_t memory_bytes; /* 0: none; likewise below */
@@ -27,6 +29,7 @@ typedef struct Cgroup {
 	int peak_fd;     /* the most memory that was used at once */
 	bool peak_can_be_reset;
 	bool has_memory, has_processes, has_cpus;
+	int memory_at; /* which folder is version 1's of memory; -1: none */
 } Cgroup;
 
 /** What a group has counted. */
@@ -38,6 +41,8 @@ typedef struct CgroupCounts {
 void cgroup_init(Cgroup *group);
 /** Looks where groups can be made. Not needed: but a process that does saves its clones the trouble. */
 void cgroup_look(void);
+/** The same for a process that waits: it makes groups ready for the clones that are born to it (cgroup_memory.h). */
+void cgroup_prepare(void);
 /** Makes groups for as many of the limits as this host lets us; what it got is in has_…. Never fails. */
 void cgroup_make(const CgroupLimits *limits, Cgroup *out);
 /** Moves the calling process in; async-signal-safe. */

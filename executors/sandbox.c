@@ -27,6 +27,7 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "executors/cgroup.h"
+#include "executors/cgroup_memory.h"
 #include "executors/filter.h"
 #include "executors/filter_image.h"
 #include "executors/init.h"
@@ -506,7 +507,7 @@ static void sandbox_close(Place *place)
 
 static int sandbox_prepare(void)
 {
-	cgroup_look();
+	cgroup_prepare();
 	return ready_prepare();
 }
 
@@ -529,6 +530,7 @@ const Executor executor_sandbox = {
 	.summary = "the default: an own root, processes, network and user by kernel namespaces; no engine needed",
 	.probe = sandbox_probe,
 	.prepare = sandbox_prepare,
+	.retire = cgroup_memory_retire,
 	.open = sandbox_open,
 	.start = sandbox_start,
 	.signal = sandbox_signal,

@@ -227,6 +227,13 @@ static size_t prepare_executors(struct pollfd polls[EXECUTORS_MAX + 1])
 	return count + 1;
 }
 
+static void retire_executors(void)
+{
+	for (size_t i = 0; executors[i]; i++)
+		if (executors[i]->retire)
+			executors[i]->retire();
+}
+
 /* What libraries set up with their first use is set up here, not in each clone again. */
 static void warm_up(void)
 {
@@ -262,8 +269,10 @@ int zygote_main(int socket_fd)
 		wait_for_request(&spare, socket_fd, polls, polls_len);
 		ssize_t got = receive(socket_fd, text, &secrets_fd);
 		/* The agent is gone; one that was killed may have left answers of ours unread. */
-		if (got == 0 || (got < 0 && errno == ECONNRESET))
+		if (got == 0 || (got < 0 && errno == ECONNRESET)) {
+			retire_executors();
 			return 0;
+		}
 		if (got < 0) {
 			log_error("the zygote cannot receive", KV("why", g_strerror(errno)));
 			return 1;

@@ -168,12 +168,18 @@ def J4(t):
     end = agent.wait(agent.dispatch("acme/next"))
     t.check(end["status"] == "success", "without its waiting process the agent makes another", str(end))
     t.check(not group_folders(), "no control group is left", str(group_folders()))
+    t.check(not ready_folders(zygotes), "nor one that it had made ready", str(ready_folders(zygotes)))
 
 
 def children(pid):
     with contextlib.suppress(OSError):
         return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def ready_folders(pids):
+    """Control groups that wait for a place, made by these."""
+    return [str(path) for pid in pids for path in pathlib.Path("/sys/fs/cgroup/memory").glob(f"**/assay-ready-{pid}-*")]
 
 
 def group_folders():

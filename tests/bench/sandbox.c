@@ -356,6 +356,7 @@ static G_NORETURN void live(Bench *bench, Kind kind, uid_t uid, int ask_fd, int 
 			break;
 	}
 	bench->executor->close(bench->live);
+	bench->executor->retire();
 	_exit(0);
 }
 

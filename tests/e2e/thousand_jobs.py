@@ -55,11 +55,12 @@ class Story:
                                 ASSAY_SOCKET=str(self.data / "assay.sock"))
         for name in ("ASSAY_URL", "ASSAY_TOKEN"):
             self.environment.pop(name, None)
-        (self.work / "assay.yml").write_text("jobs: 6\n")
+        (self.work / "assay.yml").write_text("jobs: 6\nlimits: {job_memory: 1 GiB}\n")
         self.log = open(self.work / "log", "ab")
         self.agent = None
         self.killed = collections.Counter()
         self.restarts = 0
+        self.zygotes = set()
         self.failures = []
         self.done = False
         self.lock = threading.Lock()  # the agent is not killed in the middle of one command
@@ -81,6 +82,7 @@ class Story:
             line = self.agent.stdout.readline().decode()
         if not line:
             raise SystemExit(f"the agent did not start: {(self.work / 'log').read_text()[-2000:]}")
+        self.zygotes.add(self.zygote())
 
     def kill(self):
         with self.lock:
@@ -152,6 +154,10 @@ class Story:
                     found[int(entry)] = (int(state[1]), state[0], line)
         return found
 
+    def zygote(self):
+        """What waits beside the agent."""
+        return next((pid for pid, (parent, _, line) in self.processes().items() if parent == self.agent.pid and "zygote" in line), None)
+
     def host(self):
         with contextlib.suppress(ChildProcessError):  # we are PID 1 here: orphans of what was killed are ours to reap
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -185,6 +191,10 @@ class Story:
                     if not (path / "cgroup.procs").read_text():
                         found.add(str(path))
         return found
+
+    def ready_groups(self, pids):
+        """Control groups that these have made for places to come."""
+        return sum(len(list(pathlib.Path("/sys/fs/cgroup/memory").glob(f"**/assay-ready-{pid}-*"))) for pid in pids)
 
     def settled(self, wanted, seconds=30):
         """The host once it is as wanted, or as it is after some time."""
@@ -237,6 +247,8 @@ class Story:
         for key in ("processes", "zombies", "mounts", "networks", "files", "descriptors"):
             self.expect(f"{key}: as before", before[key], after[key])
         self.expect("control groups: none of ours is left", [], sorted(set(after["groups"]) - set(before["groups"])))
+        self.expect("nor made ready by those that are gone", 0, self.ready_groups(self.zygotes - {self.zygote()}))
+        print(f"    {self.ready_groups([self.zygote()])} groups are ready")
         print(f"    resident: {before['rss_kib']} KiB before, {after['rss_kib']} KiB after, {after['agents']} processes")
         if b"__asan_init" in pathlib.Path(ASSAY).with_name("assay-agent").read_bytes():
             print("    memory is not looked at: a sanitizer keeps what is freed")
@@ -278,6 +290,7 @@ class Story:
         if self.agent and self.agent.poll() is None:
             self.agent.terminate()
             self.agent.wait()
+            self.expect("nor by the last, which ends with its agent", 0, self.ready_groups(self.zygotes))
         for pid, (_, _, line) in self.processes().items():
             if str(self.work) in line:
                 with contextlib.suppress(OSError):

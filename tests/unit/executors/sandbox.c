@@ -1150,6 +1150,7 @@ static void run_case(gconstpointer data)
 			become_user();
 		at.run(&at);
 		executor_sandbox.close(at.place);
+		executor_sandbox.retire();
 		_exit(0);
 	}
 	int status;
