@@ -517,6 +517,7 @@ static bool add_object(json_t *out, const char *group, const json_t *needs, json
 
 void planner_slim(json_t *definition)
 {
+	json_object_del(definition, "strategy"); /* each has its own part of it in what it resolved to */
 	json_t *called = json_object_get(definition, "called");
 	if (!called)
 		return;

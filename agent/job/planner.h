@@ -63,7 +63,7 @@ const char *planner_local_id(const char *group);
  * @contexts     the caller's, as for planner_resolve()
  */
 bool planner_expand(const json_t *resolved, const json_t *definition, const json_t *contexts, json_t *out, GError **error);
-/** Lets go of what a resolved call's definition needs no more: the called jobs have become jobs. */
+/** Lets go of what a resolved definition needs no more: its matrix, and of a call the called jobs, have become jobs. */
 void planner_slim(json_t *definition);
 /**
  * The outputs that a called workflow declares, when its jobs have ended.

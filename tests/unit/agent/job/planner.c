@@ -167,6 +167,8 @@ static void included_values_reach_the_matrix(void)
 	                                         "        include: [{os: a, x: 1}, {y: 2}]\n" STEPS);
 	g_autoptr(json_t) jobs = plan(workflow, CONTEXTS, NULL, NULL);
 	const json_t *first = json_object_get(json_array_get(jobs, 0), "resolved");
+	/* One has no need of the others' values, and as many jobs as there are values would carry them. */
+	g_assert_null(json_object_get(json_object_get(json_array_get(jobs, 0), "definition"), "strategy"));
 	g_autofree char *matrix = json_text(json_object_get(first, "matrix"));
 	g_assert_cmpstr(matrix, ==, "{\"os\":\"A\",\"x\":1,\"y\":2}");
 	g_autofree char *strategy = json_text(json_object_get(first, "strategy"));
