@@ -248,7 +248,7 @@ static bool begin(Store *store, GError **error)
 {
 	if (store->depth == 0) {
 		store->committed = store_changes(store);
-		int code = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+		int code = sql_control(store, QUERY_BEGIN);
 		if (code != SQLITE_OK)
 			return sql_fail(store, code, error);
 		store->doomed = false;
@@ -308,7 +308,7 @@ bool store_commit(Store *store, GError **error)
 		undo(store);
 		return fail(error, ASSAY_ERROR_SYSTEM, "the transaction was undone: a part of it failed");
 	}
-	int code = sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
+	int code = sql_control(store, QUERY_COMMIT);
 	if (code == SQLITE_OK)
 		return true;
 	sql_fail(store, code, error);

@@ -44,29 +44,18 @@ static Task *task_of_row(const Rows *rows)
 bool queue_put(Store *store, const char *kind, int64_t repo, int64_t run, int64_t job, const json_t *input,
         int64_t priority, int64_t *out_id, GError **error)
 {
-	int64_t id = 0;
-	if (!sql_int(store, QUERY_TASK_PUT,
-	            VALUES(TEXT(kind), INT(repo), ID(run), ID(job), JSON(input), INT(priority), INT(now_us())), &id, NULL,
-	            error))
-		return false;
-	if (out_id)
-		*out_id = id;
-	return true;
+	return sql_insert(store, QUERY_TASK_PUT,
+	        VALUES(TEXT(kind), INT(repo), ID(run), ID(job), JSON(input), INT(priority), INT(now_us())), out_id, error);
 }
 
-bool queue_take(Store *store, bool with_jobs, int64_t at_us, Task **out, GError **error)
+static bool next_task(Store *store, bool with_jobs, Task **out, GError **error)
 {
 	GError *inner = NULL;
-	g_autoptr(Task) task = NULL;
-	g_auto(Rows) rows = sql_query(store, QUERY_TASK_TAKE, VALUES(INT(with_jobs), INT(at_us)), &inner);
-	while (rows_next(&rows, &inner))
-		task = task_of_row(&rows);
-	if (inner) {
+	g_auto(Rows) rows = sql_query(store, QUERY_TASK_NEXT, VALUES(INT(with_jobs)), &inner);
+	*out = rows_next(&rows, &inner) ? task_of_row(&rows) : NULL;
+	if (inner)
 		g_propagate_error(error, inner);
-		return false;
-	}
-	*out = g_steal_pointer(&task);
-	return true;
+	return inner == NULL;
 }
 
 static bool fenced(Store *store, Query query, const SqlValue *values, size_t count, int64_t id, GError **error)
@@ -76,6 +65,19 @@ static bool fenced(Store *store, Query query, const SqlValue *values, size_t cou
 		return false;
 	return changed > 0 ||
 	        fail(error, ASSAY_ERROR_BUSY, "task %" G_GINT64_FORMAT " has ended, or was given to another worker", id);
+}
+
+/* Nobody comes between the two statements: the store has one writer. */
+bool queue_take(Store *store, bool with_jobs, int64_t at_us, Task **out, GError **error)
+{
+	g_autoptr(Task) task = NULL;
+	if (!next_task(store, with_jobs, &task, error) ||
+	        (task && !fenced(store, QUERY_TASK_TAKE, VALUES(INT(task->id), INT(at_us)), task->id, error)))
+		return false;
+	if (task)
+		task->fence++;
+	*out = g_steal_pointer(&task);
+	return true;
 }
 
 bool queue_started(Store *store, int64_t id, int64_t fence, int64_t pid, int64_t pid_start, int64_t deadline_us,

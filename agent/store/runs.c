@@ -148,7 +148,7 @@ static bool add_job(Store *store, int64_t run, const json_t *job, int64_t *out_i
 	        TEXT(environment_of(definition, resolved)), INT(now_us()), int_field(job, "attempt"),
 	        INT(json_get_bool(job, "debug", false)),
 	        INT(json_object_get(definition, "uses") != NULL), TEXT(caller)};
-	return sql_int(store, QUERY_JOB_ADD, values, COUNT(values), out_id, NULL, error) &&
+	return sql_insert(store, QUERY_JOB_ADD, values, COUNT(values), out_id, error) &&
 	        sql_run(store, QUERY_JOB_PLAN_ADD,
 	                VALUES(INT(*out_id), JSON(json_is_object(definition) ? definition : nothing), JSON(resolved)),
 	                error);
@@ -361,7 +361,8 @@ bool runs_settle(Store *store, int64_t run, bool *out_ended, GError **error)
 		return true;
 	bool still = false; /* the usual case of a run with many jobs, and told without looking at them all */
 	if (from == RUN_RUNNING && attempt == 1 &&
-	        !sql_int(store, QUERY_RUN_STILL_RUNS, VALUES(INT(run)), NULL, &still, error))
+	        (!sql_int(store, QUERY_RUN_STILL_RUNS, VALUES(INT(run)), NULL, &still, error) ||
+	                (!still && !sql_int(store, QUERY_RUN_STILL_GOES_ON, VALUES(INT(run)), NULL, &still, error))))
 		return false;
 	if (still)
 		return true;
@@ -389,22 +390,30 @@ bool runs_fail(Store *store, int64_t run, const char *cause, const char *message
 	        move_run(store, run, RUN_FAILURE, cause, message, 0, error);
 }
 
-static bool set_step(Store *store, int64_t job, const json_t *step, GError **error)
+/* One that was not told of yet is queued. */
+static bool step_state(Store *store, int64_t job, int64_t number, RunState *out, GError **error)
+{
+	GError *inner = NULL;
+	g_auto(Rows) rows = sql_query(store, QUERY_STEP_STATUS, VALUES(INT(job), INT(number)), &inner);
+	if (rows_next(&rows, &inner))
+		run_state_parse(rows_text(&rows, 0), out);
+	if (inner)
+		g_propagate_error(error, inner);
+	return inner == NULL;
+}
+
+bool runs_step(Store *store, int64_t job, const json_t *step, GError **error)
 {
 	int64_t number = json_get_int(step, "number", 0);
 	if (number < 1)
 		return fail(error, ASSAY_ERROR_USER, "a step has no number");
-	if (!sql_run(store, QUERY_STEP_ADD, VALUES(INT(job), INT(number)), error))
-		return false;
-	g_autoptr(json_t) row = sql_one(store, QUERY_STEP_STATUS, VALUES(INT(job), INT(number)), error, "no such step");
-	if (!row)
+	RunState from = RUN_QUEUED;
+	if (!step_state(store, job, number, &from, error))
 		return false;
 	SqlValue started = time_field(step, "started_at");
 	SqlValue finished = time_field(step, "finished_at");
 	const char *status = json_get_string(step, "status", NULL);
-	RunState from = RUN_QUEUED;
 	RunState to = RUN_QUEUED;
-	run_state_parse(json_get_string(row, "status", ""), &from);
 	if (status) {
 		g_autofree char *noun = g_strdup_printf("step %" G_GINT64_FORMAT, number);
 		if (!run_state_parse(status, &to))
@@ -421,11 +430,6 @@ static bool set_step(Store *store, int64_t job, const json_t *step, GError **err
 	        int_field(step, "log_offset"), int_field(step, "cpu_us"), int_field(step, "memory_peak_bytes"),
 	        int_field(step, "read_bytes"), int_field(step, "write_bytes"), int_field(step, "energy_uj")};
 	return sql_run(store, QUERY_STEP_SET, values, COUNT(values), error);
-}
-
-bool runs_step(Store *store, int64_t job, const json_t *step, GError **error)
-{
-	return sql_atomic_begin(store, error) && sql_atomic_end(store, set_step(store, job, step, error), error);
 }
 
 static bool update_job(Store *store, Query query, const SqlValue *values, size_t count, int64_t job, GError **error)

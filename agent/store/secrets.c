@@ -69,20 +69,16 @@ json_t *secrets_list(Store *store, const char *repo, GError **error)
 	return sql_repo_id(store, repo, false, &id, error) ? sql_array(store, QUERY_SECRET_LIST, VALUES(INT(id)), error) : NULL;
 }
 
-static json_t *open_some(Store *store, int64_t repo, const char *environment, bool own, GError **error)
+/* Adds the secrets of an environment ('': of the repo) to opened, in the place of those of the same name. */
+static bool open_into(Store *store, int64_t repo, const char *environment, json_t *opened, GError **error)
 {
 	GError *inner = NULL;
-	g_autoptr(json_t) opened = json_object();
-	g_auto(Rows) rows =
-	        sql_query(store, QUERY_SECRET_OPEN, VALUES(INT(repo), TEXT(environment ? environment : "")), &inner);
-	/* '' sorts first, so what an environment says replaces what the repo says. */
+	g_auto(Rows) rows = sql_query(store, QUERY_SECRET_OPEN, VALUES(INT(repo), TEXT(environment)), &inner);
 	while (!inner && rows_next(&rows, &inner)) {
 		size_t len = 0;
-		if (own && !*rows_text(&rows, 0))
-			continue;
-		const void *sealed = rows_bytes(&rows, 2, &len);
-		const char *name = rows_text(&rows, 1);
-		g_autoptr(GBytes) plain = seal_open(store, repo, rows_text(&rows, 0), name, sealed, len);
+		const void *sealed = rows_bytes(&rows, 1, &len);
+		const char *name = rows_text(&rows, 0);
+		g_autoptr(GBytes) plain = seal_open(store, repo, environment, name, sealed, len);
 		gsize plain_len = 0;
 		const char *value = plain ? g_bytes_get_data(plain, &plain_len) : NULL;
 		if (!plain)
@@ -92,12 +88,21 @@ static json_t *open_some(Store *store, int64_t repo, const char *environment, bo
 		else
 			json_object_set_new(opened, name, json_stringn(value ? value : "", plain_len));
 	}
-	if (inner) {
-		secrets_wipe(opened);
+	if (inner)
 		g_propagate_error(error, inner);
-		return NULL;
-	}
-	return g_steal_pointer(&opened);
+	return inner == NULL;
+}
+
+/* Those of the repo, unless only the environment's own are asked for, and then those of the environment. */
+static json_t *open_some(Store *store, int64_t repo, const char *environment, bool own, GError **error)
+{
+	g_autoptr(json_t) opened = json_object();
+	bool good = (own || open_into(store, repo, "", opened, error)) &&
+	            (!environment || !*environment || open_into(store, repo, environment, opened, error));
+	if (good)
+		return g_steal_pointer(&opened);
+	secrets_wipe(opened);
+	return NULL;
 }
 
 json_t *secrets_open(Store *store, int64_t repo, const char *environment, GError **error)
@@ -141,14 +146,17 @@ bool vars_set(Store *store, const char *repo, const char *environment, const cha
 
 json_t *vars_get(Store *store, int64_t repo, const char *environment, GError **error)
 {
-	g_autoptr(json_t) rows =
-	        sql_array(store, QUERY_VAR_GET, VALUES(INT(repo), TEXT(environment ? environment : "")), error);
-	if (!rows)
-		return NULL;
-	json_t *vars = json_object();
-	size_t i;
-	json_t *row;
-	json_array_foreach(rows, i, row)
-		json_object_set(vars, json_get_string(row, "name", ""), json_object_get(row, "value"));
-	return vars;
+	/* What an environment says replaces what the repo says. */
+	const char *const places[] = {"", environment && *environment ? environment : NULL};
+	g_autoptr(json_t) vars = json_object();
+	for (size_t p = 0; p < G_N_ELEMENTS(places) && places[p]; p++) {
+		g_autoptr(json_t) rows = sql_array(store, QUERY_VAR_GET, VALUES(INT(repo), TEXT(places[p])), error);
+		size_t i;
+		json_t *row;
+		if (!rows)
+			return NULL;
+		json_array_foreach(rows, i, row)
+			json_object_set(vars, json_get_string(row, "name", ""), json_object_get(row, "value"));
+	}
+	return g_steal_pointer(&vars);
 }

@@ -228,6 +228,24 @@ bool sql_run(Store *store, Query query, const SqlValue *values, size_t count, GE
 	return sql_run_counted(store, query, values, count, NULL, error);
 }
 
+bool sql_insert(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_id, GError **error)
+{
+	if (!sql_run(store, query, values, count, error))
+		return false;
+	if (out_id)
+		*out_id = sqlite3_last_insert_rowid(store->db);
+	return true;
+}
+
+int sql_control(Store *store, Query query)
+{
+	sqlite3_stmt *statement = sql_prepare(store, query, NULL);
+	if (!statement)
+		return sqlite3_extended_errcode(store->db);
+	sqlite3_step(statement);
+	return sqlite3_reset(statement); /* what the step came to, and SQLite's words for it stay */
+}
+
 bool sql_int(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out, bool *out_found,
         GError **error)
 {
@@ -331,9 +349,9 @@ json_t *sql_page(Store *store, Query query, const SqlValue *values, size_t count
 	return answer;
 }
 
-static bool savepoint(Store *store, const char *text, GError **error)
+static bool savepoint(Store *store, Query query, GError **error)
 {
-	int code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+	int code = sql_control(store, query);
 	return code == SQLITE_OK || sql_fail(store, code, error);
 }
 
@@ -343,7 +361,7 @@ bool sql_atomic_begin(Store *store, GError **error)
 		return store_begin(store, error);
 	if (store->doomed || sqlite3_get_autocommit(store->db))
 		return fail(error, ASSAY_ERROR_SYSTEM, "the transaction was undone: a part of it failed");
-	if (!savepoint(store, "SAVEPOINT part", error))
+	if (!savepoint(store, QUERY_PART_BEGIN, error))
 		return false;
 	store->depth++;
 	return true;
@@ -361,8 +379,8 @@ bool sql_atomic_end(Store *store, bool ok, GError **error)
 	if (sqlite3_get_autocommit(store->db)) /* SQLite has undone all of it: the outermost commit will say so */
 		return ok && fail(error, ASSAY_ERROR_SYSTEM, "the transaction was undone: a part of it failed");
 	if (ok)
-		return savepoint(store, "RELEASE part", error);
-	savepoint(store, "ROLLBACK TO part; RELEASE part", NULL);
+		return savepoint(store, QUERY_PART_KEEP, error);
+	sqlite3_exec(store->db, "ROLLBACK TO part; RELEASE part", NULL, NULL, NULL);
 	return false;
 }
 

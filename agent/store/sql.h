@@ -82,6 +82,10 @@ json_t *rows_object(const Rows *rows);
 bool sql_run(Store *store, Query query, const SqlValue *values, size_t count, GError **error);
 bool sql_run_counted(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_changed,
         GError **error);
+/** Runs an INSERT of one row; *out_id (may be NULL): its key. Cheaper than RETURNING, which makes a table of its own. */
+bool sql_insert(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_id, GError **error);
+/** Runs one of the statements that begin and end transactions: no values, and no look at the transaction's state. */
+int sql_control(Store *store, Query query);
 /** The first column of the first row; *out_found false and *out untouched when there is none. Both may be NULL. */
 bool sql_int(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out, bool *out_found,
         GError **error);

@@ -42,9 +42,13 @@ bool turns_hold(Store *store, int64_t turn, GError **error)
 
 bool turns_leave(Store *store, int64_t run, int64_t job, GError **error)
 {
-	g_autoptr(json_t) left = sql_array(store, job ? QUERY_TURN_LEAVE_JOB : QUERY_TURN_LEAVE_RUN,
-	        VALUES(INT(job ? job : run)), error);
+	const SqlValue whose = INT(job ? job : run);
+	g_autoptr(json_t) left = sql_array(store, job ? QUERY_TURNS_OF_JOB : QUERY_TURNS_OF_RUN, &whose, 1, error);
 	if (!left)
+		return false;
+	if (json_array_size(left) == 0) /* most never stood in a line */
+		return true;
+	if (!sql_run(store, job ? QUERY_TURN_LEAVE_JOB : QUERY_TURN_LEAVE_RUN, &whose, 1, error))
 		return false;
 	size_t i;
 	json_t *turn;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/store/gates.h"
 #include "agent/store/queue.h"
 #include "agent/store/repos.h"
 #include "tests/lib/store.h"
@@ -146,6 +147,45 @@ static void a_run_follows_its_jobs(Fixture *f, gconstpointer data)
 	move(f, b, RUN_SUCCESS, NULL, NULL);
 	assert_run(f, "success", NULL, true);
 	assert_run(f, "success", NULL, false);
+}
+
+/* The usual case is told by the next task alone; it must be told as if all jobs had been looked at. */
+static void between_two_jobs_a_run_goes_on(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	int64_t jobs[4];
+	const char *const keys[] = {"a", "b", "c", "d"};
+	for (size_t i = 0; i < 4; i++)
+		jobs[i] = test_job(f->store, f->run, keys[i]);
+	for (size_t i = 0; i < 3; i++)
+		assert_ok(queue_put(f->store, "job", f->repo, f->run, jobs[i], NULL, 0, NULL, &error));
+	g_autoptr(Task) first = NULL;
+	g_autoptr(Task) second = NULL;
+	assert_ok(queue_take(f->store, true, T0, &first, &error));
+	move(f, jobs[0], RUN_RUNNING, NULL, NULL);
+	assert_run(f, "running", NULL, false);
+	move(f, jobs[0], RUN_QUEUED, NULL, NULL); /* its worker never began */
+	assert_run(f, "queued", NULL, false);
+	move(f, jobs[0], RUN_RUNNING, NULL, NULL);
+	assert_run(f, "running", NULL, false);
+	move(f, jobs[0], RUN_SUCCESS, NULL, NULL);
+	assert_ok(queue_finish(f->store, first->id, &error));
+	assert_run(f, "running", NULL, false);
+	g_autoptr(json_t) rules = json_pack("{s:i}", "approvals", 1);
+	g_autoptr(json_t) evidence = json_object();
+	assert_ok(gates_open(f->store, jobs[3], "production", rules, evidence, 0, NULL, &error));
+	move(f, jobs[3], RUN_WAITING, NULL, NULL);
+	assert_run(f, "waiting", NULL, false);
+	assert_ok(queue_take(f->store, true, T0, &second, &error));
+	g_assert_cmpint(second->job, ==, jobs[1]);
+	move(f, jobs[1], RUN_RUNNING, NULL, NULL);
+	assert_run(f, "running", NULL, false);
+	move(f, jobs[1], RUN_FAILURE, CAUSE_EXIT, "no");
+	assert_run(f, "waiting", NULL, false);
+	move(f, jobs[3], RUN_SKIPPED, NULL, NULL);
+	assert_run(f, "running", NULL, false);
+	move(f, jobs[2], RUN_CANCELLED, NULL, NULL); /* a task that is left behind keeps no run open */
+	assert_run(f, "failure", "job 'b': no", true);
 }
 
 static void failure_wins_over_cancelled_and_names_the_first(Fixture *f, gconstpointer data)
@@ -487,6 +527,7 @@ int main(int argc, char **argv)
 	TEST(an_ended_job_never_moves);
 	TEST(a_job_that_goes_back_starts_anew);
 	TEST(a_run_follows_its_jobs);
+	TEST(between_two_jobs_a_run_goes_on);
 	TEST(failure_wins_over_cancelled_and_names_the_first);
 	TEST(a_cancelled_job_cancels_the_run);
 	TEST(a_failure_that_is_forgiven_is_none);
