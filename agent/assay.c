@@ -273,7 +273,7 @@ static int verb_run(int argc, char **argv)
 	        {"secret", 0, 0, G_OPTION_ARG_STRING_ARRAY, &secrets, "a secret", "NAME=VALUE"},
 	        {"var", 0, 0, G_OPTION_ARG_STRING_ARRAY, &vars, "a variable", "NAME=VALUE"},
 	        {"executor", 0, 0, G_OPTION_ARG_STRING, &executor, "where steps run: sandbox (default) or host", "NAME"},
-	        {"network", 0, 0, G_OPTION_ARG_STRING, &network, "none (default), loopback or full", "KIND"},
+	        {"network", 0, 0, G_OPTION_ARG_STRING, &network, "none (default), loopback, full or host", "KIND"},
 	        {"data", 0, 0, G_OPTION_ARG_FILENAME, &data, "where snapshots, models and logs are kept", "FOLDER"},
 	        {"config", 0, 0, G_OPTION_ARG_FILENAME, &file, "a config file", "FILE"},
 	        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "JSON lines on stdout", NULL},
@@ -289,6 +289,11 @@ static int verb_run(int argc, char **argv)
 		return error_print(error);
 	if (payload_path && !(payload = json_parse_file(payload_path, JSON_TEXT_BYTES_MAX, &error)))
 		return error_print(error);
+	PlaceNetwork known;
+	if (network && !place_network_parse(network, &known)) {
+		fail(&error, ASSAY_ERROR_USER, "--network '%s' is not none, loopback, full or host", network);
+		return error_print(error);
+	}
 	g_autofree char *tree = g_canonicalize_filename(folder ? folder : ".", NULL);
 	if (!g_file_test(tree, G_FILE_TEST_IS_DIR)) {
 		fail(&error, ASSAY_ERROR_USER, "%s is not a folder", tree);

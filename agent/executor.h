@@ -13,7 +13,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-typedef enum PlaceNetwork { PLACE_NETWORK_NONE, PLACE_NETWORK_LOOPBACK, PLACE_NETWORK_FULL } PlaceNetwork;
+typedef enum PlaceNetwork {
+	PLACE_NETWORK_NONE,     /* one of its own that reaches nothing, not even itself */
+	PLACE_NETWORK_LOOPBACK, /* itself */
+	PLACE_NETWORK_FULL,     /* and whatever is outside of this machine, or what `allow` names */
+	PLACE_NETWORK_HOST,     /* this machine's */
+} PlaceNetwork;
+
+/** "none", "loopback", "full" or "host"; false for another word. */
+static inline bool place_network_parse(const char *word, PlaceNetwork *out)
+{
+	static const char *const words[] = {"none", "loopback", "full", "host"};
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
+		if (g_strcmp0(word, words[i]) == 0) {
+			*out = (PlaceNetwork)i;
+			return true;
+		}
+	return false;
+}
 
 /** A folder or file of the host that steps see besides the system's read-only /usr. */
 typedef struct PlaceMount {
@@ -54,6 +71,7 @@ typedef struct PlaceSpec {
 	const PlaceMount *mounts;
 	size_t mounts_len;
 	PlaceNetwork network;
+	const char *const *allow; /* what `full` reaches (agent/model/reach.h), NULL-terminated; NULL: everything outside */
 	uid_t uid;               /* as root: the host's id that the job runs by; otherwise ignored */
 	gid_t gid;
 	int64_t memory_bytes;    /* 0: no limit; likewise below */
@@ -67,6 +85,7 @@ typedef struct PlaceSpec {
 	bool shares_network;     /* others will join this place's network */
 	const Place *network_of; /* join this one's; it outlives this place. NULL: an own one */
 	const PlaceImage *image; /* for `container`; others refuse it */
+	const char *resolver;    /* its /etc/resolv.conf; for executors/ alone */
 	const struct PlaceRoot *root; /* an image instead of the host's programs (executors/root.h); for executors/ alone */
 } PlaceSpec;
 

@@ -11,7 +11,7 @@ const Verb verbs[] = {
         {"env", "set", VERB_SERVER, "sets who must approve what is deployed to an environment",
                 "ENVIRONMENT --repo OWNER/NAME [--reviewers NAMES] [--approvals N] [--branches PATTERNS] [--expires SECONDS] [--self-review]"},
         {"exec", NULL, VERB_WORKER, "runs one command as a job's step would see the world",
-                "[--executor E] [--network none|loopback|full] -- COMMAND…"},
+                "[--executor E] [--network none|loopback|full|host] -- COMMAND…"},
         {"expr", NULL, VERB_WORKER, "evaluates expressions", "--contexts F [--jsonl F]"},
         {"gate", "approve", VERB_SERVER, "approves what waits at a gate", "GATE [--comment TEXT] [--override] [--evidence DIGEST] [--json]"},
         {"gate", "list", VERB_SERVER, "lists gates that wait", "[--status waiting|approved|rejected|expired|all] [--repo OWNER/NAME] [--json]"},

@@ -157,6 +157,26 @@ static void check_images(Report *report)
 	        "install libcurl4 and libarchive13, and do what the lines on sandbox and overlay say");
 }
 
+/* As the sandbox asks itself: by making one, which takes a moment and leaves nothing. */
+static void check_way_out(Report *report)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *folder = g_dir_make_tmp("assay-doctor-XXXXXX", NULL);
+	const Executor *sandbox = executor_find("sandbox");
+	const PlaceSpec spec = {.work_folder = folder, .home_folder = folder, .uid = geteuid(), .gid = getegid(),
+	        .network = PLACE_NETWORK_FULL};
+	Place *place = NULL;
+	bool good = folder && sandbox && sandbox->open(&spec, &place, &error);
+	if (place)
+		sandbox->close(place);
+	if (folder)
+		fd_remove_tree(folder, NULL);
+	found(report, "network full", good ? STATE_OK : STATE_LIMITED,
+	        good ? g_strdup("jobs that are given it have a network of their own, and pasta as the way out")
+	             : g_strdup_printf("jobs that are given it fail: %s", error ? error->message : "there is no sandbox"),
+	        "do what it says; 'sandbox.full_network: host' gives such jobs this machine's own network, with all that listens on it");
+}
+
 static void check_cgroup(Report *report)
 {
 	int version;
@@ -224,11 +244,11 @@ static void check_filters(Report *report)
 		found(report, "landlock", STATE_OK, g_strdup_printf("ABI %ld", abi), NULL);
 	else if (abi > 0)
 		found(report, "landlock", STATE_LIMITED,
-		        g_strdup_printf("ABI %ld: jobs with the full network reach this host's abstract sockets", abi),
-		        "run Linux 6.12 or newer, or give jobs no network");
+		        g_strdup_printf("ABI %ld: jobs that are given this host's own network reach its abstract sockets", abi),
+		        "run Linux 6.12 or newer, or leave sandbox.full_network at own");
 	else
 		found(report, "landlock", STATE_LIMITED,
-		        g_strdup("not there: jobs with the full network reach this host's abstract sockets"),
+		        g_strdup("not there: jobs that are given this host's own network reach its abstract sockets"),
 		        "use a kernel with CONFIG_SECURITY_LANDLOCK and 'landlock' in its lsm= parameter");
 }
 
@@ -302,6 +322,7 @@ static Report examine(const char *data)
 	check_sandbox(&report);
 	check_user_namespaces(&report);
 	check_filters(&report);
+	check_way_out(&report);
 	check_cgroup(&report);
 	check_limits(&report);
 	check_usage(&report);

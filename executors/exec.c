@@ -162,26 +162,17 @@ static bool run(Session *session, const char *const *command, StepEnd *out, GErr
 	       session->executor->finish(session->place, &child, out, error);
 }
 
-static bool parse_network(const char *word, PlaceNetwork *out)
-{
-	static const char *const words[] = {"none", "loopback", "full"};
-	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
-		if (g_strcmp0(word, words[i]) == 0) {
-			*out = (PlaceNetwork)i;
-			return true;
-		}
-	return false;
-}
-
 int verb_exec(int argc, char **argv)
 {
 	g_autofree char *name = NULL;
 	g_autofree char *network = NULL;
+	g_auto(GStrv) allow = NULL;
 	g_autofree char *image = NULL;
 	g_autofree char *store = NULL;
 	const GOptionEntry options[] = {
 		{"executor", 0, 0, G_OPTION_ARG_STRING, &name, "where to run it (default sandbox)", "NAME"},
-		{"network", 0, 0, G_OPTION_ARG_STRING, &network, "none (the default), loopback or full", "WHAT"},
+		{"network", 0, 0, G_OPTION_ARG_STRING, &network, "none (the default), loopback, full or host", "WHAT"},
+		{"allow", 0, 0, G_OPTION_ARG_STRING_ARRAY, &allow, "what full reaches (default *)", "HOST:PORT"},
 		{"image", 0, 0, G_OPTION_ARG_STRING, &image, "in this image: alpine:3.20, oci:/folder, …", "REFERENCE"},
 		{"store", 0, 0, G_OPTION_ARG_FILENAME, &store, "keep the image's layers there (default: nowhere)", "FOLDER"},
 		{0},
@@ -210,10 +201,11 @@ int verb_exec(int argc, char **argv)
 		fprintf(stderr, "\n");
 		return 2;
 	}
-	if (network && !parse_network(network, &session.spec.network)) {
-		fprintf(stderr, "assay: exec: --network '%s' is not none, loopback or full\n", network);
+	if (network && !place_network_parse(network, &session.spec.network)) {
+		fprintf(stderr, "assay: exec: --network '%s' is not none, loopback, full or host\n", network);
 		return 2;
 	}
+	session.spec.allow = (const char *const *)allow;
 	StepEnd end;
 	if (!run(&session, (const char *const *)argv + first, &end, &error))
 		return error_print(error);

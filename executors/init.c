@@ -27,6 +27,7 @@
 #include "executors/init_confine.h"
 #include "executors/init_pool.h"
 #include "executors/init_sys.h"
+#include "executors/init_wayout.h"
 
 #define SIGNALS 64
 #define TREE_MAX 32768
@@ -477,6 +478,11 @@ static void set_up(void)
 		if (refused.error)
 			SYS(__NR_exit_group, 1);
 		init_pool_serve();
+	}
+	if ((size_t)len >= sizeof(InitWayOut) && setup->kind == INIT_WAYOUT) {
+		InitReply refused = init_wayout((const InitWayOut *)(const void *)packet, (size_t)len, fds, fds_len);
+		answer(0, refused.error, (InitStage)refused.stage);
+		SYS(__NR_exit_group, 1);
 	}
 	if ((size_t)len < sizeof *setup || setup->kind != INIT_SETUP || fds_len != 0 ||
 	        (size_t)len != sizeof *setup + (size_t)setup->filter_len * sizeof(struct sock_filter))

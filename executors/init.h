@@ -12,7 +12,7 @@
 #define INIT_STEPS_MAX 64     /* steps and services under way at once */
 #define INIT_FILTER_MAX 1024  /* instructions */
 
-typedef enum InitKind { INIT_SETUP = 1, INIT_START, INIT_SIGNAL, INIT_POOL } InitKind;
+typedef enum InitKind { INIT_SETUP = 1, INIT_START, INIT_SIGNAL, INIT_POOL, INIT_WAYOUT } InitKind;
 
 /** The first packet, once; behind it `filter_len` BPF instructions of eight bytes. Answered by InitReply. */
 typedef struct InitSetup {
@@ -53,6 +53,21 @@ typedef struct InitPool {
 	uint32_t enter; /* a user namespace's descriptor comes along: make them there */
 } InitPool;
 
+/**
+ * The first packet of one that makes a network namespace and then becomes the program that is its way out
+ * (init_wayout.h). Behind it strings, each ended by NUL: the program's path, then its arguments.
+ */
+typedef struct InitWayOut {
+	uint32_t kind;
+	uint32_t worker;    /* whose child it must be: nobody else would end it */
+	uint32_t make_tun;  /* a /dev/net/tun of its own, which everybody may open (the agent is root) */
+	uint32_t become;    /* these ids of the outer user namespace first */
+	uint32_t outer_uid, outer_gid;
+	uint32_t enter;     /* a user namespace's descriptor comes along: go there first */
+	uint32_t strings;
+	uint32_t strings_bytes;
+} InitWayOut;
+
 /** What failed, for the worker's message. */
 typedef enum InitStage {
 	INIT_STAGE_NONE,
@@ -64,6 +79,7 @@ typedef enum InitStage {
 	INIT_STAGE_FILTER,
 	INIT_STAGE_SCOPE,
 	INIT_STAGE_NETWORK,
+	INIT_STAGE_TUN,
 	INIT_STAGE_PACKET,
 	INIT_STAGE_PROCESS,
 	INIT_STAGE_FOLDER,

@@ -54,14 +54,13 @@ static long set_capabilities(bool keep_permitted)
 	return SYS(__NR_capset, &header, data);
 }
 
-/* From here on host ids: the agent's root becomes the user of the job, still able to make a user namespace. */
-static long become(const InitSetup *setup)
+long init_become(uint32_t uid, uint32_t gid)
 {
 	long got;
 	if ((got = SYS(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0)) < 0 ||
 	        (got = SYS(__NR_setgroups, 0, NULL)) < 0 ||
-	        (got = SYS(__NR_setresgid, setup->outer_gid, setup->outer_gid, setup->outer_gid)) < 0 ||
-	        (got = SYS(__NR_setresuid, setup->outer_uid, setup->outer_uid, setup->outer_uid)) < 0 ||
+	        (got = SYS(__NR_setresgid, gid, gid, gid)) < 0 ||
+	        (got = SYS(__NR_setresuid, uid, uid, uid)) < 0 ||
 	        (got = set_capabilities(true)) < 0)
 		return got;
 	return SYS(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); /* to write our own maps, just below */
@@ -148,7 +147,7 @@ InitReply init_confine(const InitSetup *setup)
 		}                                  \
 	} while (0)
 	if (setup->become)
-		TRY(become(setup), INIT_STAGE_IDS);
+		TRY(init_become(setup->outer_uid, setup->outer_gid), INIT_STAGE_IDS);
 	/* Made last: the mounts belong to the user namespace outside, so no one in here can undo them. */
 	TRY(SYS(__NR_unshare, CLONE_NEWUSER), INIT_STAGE_USER_NAMESPACE);
 	TRY(write_text("/proc/self/setgroups", "deny"), INIT_STAGE_ID_MAP);

@@ -9,3 +9,5 @@ InitReply init_confine(const InitSetup *setup);
 
 /** On a host: only the user and the limits that a process can have by itself, and orphans come to us. */
 InitReply init_supervise(const InitSetup *setup);
+/** From here on host ids: the agent's root becomes another user, still able to make a user namespace. */
+long init_become(uint32_t uid, uint32_t gid);

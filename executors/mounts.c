@@ -126,7 +126,9 @@ char *mounts_hosts_text(const char *hostname, const char *more)
 char *mounts_resolver_text(const PlaceSpec *spec)
 {
 	g_autoptr(GBytes) resolver = NULL;
-	if (spec->network == PLACE_NETWORK_FULL)
+	if (spec->resolver)
+		return g_strdup(spec->resolver);
+	if (spec->network == PLACE_NETWORK_HOST)
 		resolver = fd_read_file("/etc/resolv.conf", SMALL_FILE_BYTES, NULL);
 	gsize len = 0;
 	const char *bytes = resolver ? g_bytes_get_data(resolver, &len) : NULL;
@@ -146,7 +148,7 @@ static void add_etc(Mounts *mounts, const char *hostname)
 	add_file(mounts, "etc/hostname", name_line);
 	g_autofree char *hosts = mounts_hosts_text(hostname, NULL);
 	add_file(mounts, "etc/hosts", hosts);
-	add_file(mounts, "etc/resolv.conf", ""); /* a place with the host's network covers it */
+	add_file(mounts, "etc/resolv.conf", ""); /* a place with a way out covers it */
 	add(mounts, MOUNT_LINK, "etc/mtab", "../proc/self/mounts");
 	for (size_t i = 0; i < G_N_ELEMENTS(etc_folders); i++) {
 		g_autofree char *target = g_strdup_printf("etc/%s", etc_folders[i]);
@@ -308,14 +310,25 @@ static bool add_folders(Mounts *mounts, const PlaceSpec *spec, GError **error)
 	return true;
 }
 
+static void add_cover(Mounts *mounts, const char *target, const char *text)
+{
+	add(mounts, MOUNT_COVER, target, text)->source_len = strlen(text);
+}
+
 bool mounts_list(const PlaceSpec *spec, Mounts *out, GError **error)
 {
 	mounts_begin(out);
 	add_memory(out, spec);
 	mounts_add_proc(out, geteuid() == 0 && spec->uid == 0);
 	add(out, MOUNT_PTS, "dev/pts", NULL);
-	if (spec->network == PLACE_NETWORK_FULL && access("/etc/resolv.conf", R_OK) == 0)
+	if (spec->network == PLACE_NETWORK_HOST && access("/etc/resolv.conf", R_OK) == 0)
 		add(out, MOUNT_BIND, "etc/resolv.conf", "/etc/resolv.conf");
+	if (spec->resolver)
+		add_cover(out, "etc/resolv.conf", spec->resolver);
+	if (spec->hosts && spec->hosts[0]) {
+		g_autofree char *hosts = mounts_hosts_text(host_name(spec), spec->hosts);
+		add_cover(out, "etc/hosts", hosts);
+	}
 	return add_folders(out, spec, error);
 }
 

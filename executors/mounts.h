@@ -27,6 +27,7 @@ typedef enum MountKind {
 	MOUNT_POINT,  /* where a job may mount something: a folder or an empty file, with all that is above it */
 	MOUNT_LINK,   /* a symbolic link that says `source` */
 	MOUNT_FILE,   /* a file that holds `source` */
+	MOUNT_COVER,  /* the same over a file of the template */
 	MOUNT_BIND,   /* a folder or file of the host */
 	MOUNT_SAME,   /* what the template has there, onto the root of an image */
 	MOUNT_NODE,   /* a character device of the host */

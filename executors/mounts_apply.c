@@ -274,6 +274,18 @@ static bool set_attributes(int at, const char *path, unsigned flags, uint64_t se
 	return mount_setattr(at, path, flags, &attributes, sizeof attributes) == 0;
 }
 
+/* The template is read-only: the file is written in the place's memory, put over the template's, and loses its name there. */
+static bool put_cover(int root, MountRow *row)
+{
+	static const char name[] = MOUNTS_RUNNER "/cover";
+	const MountRow file = {.target = name + 1, .source = row->source, .source_len = row->source_len};
+	if (!put_file(root, &file))
+		return false;
+	row->tree = open_tree(root, name + 1, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return row->tree >= 0 && set_attributes(row->tree, "", AT_EMPTY_PATH, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY) &&
+	       put_tree(root, row) && unlinkat(root, name + 1, 0) == 0;
+}
+
 /* A node of our own where we may make one (the agent is root), the host's otherwise. */
 static bool put_node(int root, MountRow *row)
 {
@@ -301,6 +313,8 @@ static bool put_row(const Mounts *mounts, int root, MountRow *row)
 		return symlinkat(row->source, root, row->target) == 0;
 	case MOUNT_FILE:
 		return is_image ? put_over_file(mounts, root, row) : put_file(root, row);
+	case MOUNT_COVER:
+		return put_cover(root, row);
 	case MOUNT_BIND:
 	case MOUNT_PROC:
 		return put_tree(root, row);

@@ -35,7 +35,7 @@ bool netpool_open(NetPool *pool, int user_fd, GError **error)
 	const int fds[] = {pool->give_fd, user_fd};
 	bool done = supervisor_launch(&pool->keeper, &birth) ||
 	            fail_errno(error, failure.why, "%s", failure.what);
-	done = done && supervisor_keep(&pool->keeper, &setup, fds, setup.enter ? 2 : 1, error);
+	done = done && supervisor_keep(&pool->keeper, &setup, sizeof setup, fds, setup.enter ? 2 : 1, error);
 	if (done)
 		return true;
 	g_prefix_error(error, "network namespaces: ");

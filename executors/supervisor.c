@@ -44,6 +44,8 @@ static const struct {
 	[INIT_STAGE_FILTER] = {"cannot load its system call filter", "use a kernel with CONFIG_SECCOMP_FILTER"},
 	[INIT_STAGE_SCOPE] = {"cannot close itself off by Landlock", "run 'assay doctor'"},
 	[INIT_STAGE_NETWORK] = {"cannot make a network namespace", "raise the sysctl user.max_net_namespaces"},
+	[INIT_STAGE_TUN] = {"cannot make a /dev/net/tun", "give the agent CAP_SYS_ADMIN and CAP_MKNOD, or let everybody open "
+	                                                  "/dev/net/tun (mode 0666)"},
 	[INIT_STAGE_PACKET] = {"was not understood", "make its command and environment smaller"},
 	[INIT_STAGE_PROCESS] = {"cannot start a process", "raise the job's limit of processes"},
 	[INIT_STAGE_FOLDER] = {"cannot enter its folder", "give a 'working-directory' that is there"},
@@ -281,9 +283,9 @@ bool supervisor_begin(Supervisor *supervisor, GError **error)
 	return first_answer(supervisor, error);
 }
 
-bool supervisor_keep(Supervisor *supervisor, const InitPool *setup, const int *fds, size_t fds_len, GError **error)
+bool supervisor_keep(Supervisor *supervisor, const void *packet, size_t len, const int *fds, size_t fds_len, GError **error)
 {
-	struct iovec part = {.iov_base = (void *)(uintptr_t)setup, .iov_len = sizeof *setup};
+	struct iovec part = {.iov_base = (void *)(uintptr_t)packet, .iov_len = len};
 	return send_packet(supervisor, &part, 1, fds, fds_len, error) && first_answer(supervisor, error);
 }
 

@@ -46,8 +46,8 @@ bool supervisor_send_fds(int control_fd, const int *fds, size_t count);
 #define SUPERVISOR_FDS_MAX 4
 /** Waits until init has done what its setup says. */
 bool supervisor_begin(Supervisor *supervisor, GError **error);
-/** Sends the first packet to one that shall keep a pool instead of a place, and waits until it is ready. */
-bool supervisor_keep(Supervisor *supervisor, const InitPool *setup, const int *fds, size_t fds_len, GError **error);
+/** Sends the first packet, InitPool or InitWayOut, to one that shall be something else than a place; waits for its answer. */
+bool supervisor_keep(Supervisor *supervisor, const void *packet, size_t len, const int *fds, size_t fds_len, GError **error);
 /** As Executor.start, signal and finish. */
 bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, GError **error);
 void supervisor_signal(Supervisor *supervisor, const Child *child, int signal_number);

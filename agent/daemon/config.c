@@ -12,6 +12,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/yaml.h"
+#include "agent/model/reach.h"
 
 #define CONFIG_BYTES_MAX (1024 * 1024)
 #define MIB (1024 * 1024)
@@ -234,6 +235,15 @@ static bool sandbox_network(Reading *r, const YamlNode *v)
 	return read_text(r, v, &r->config->network);
 }
 
+static bool sandbox_full_network(Reading *r, const YamlNode *v)
+{
+	static const char *const words[] = {"own", "host", NULL};
+	if (!v->text || !g_strv_contains(words, v->text))
+		return complain(r, v, "own or host is expected here");
+	r->config->full_is_host = strcmp(v->text, "host") == 0;
+	return true;
+}
+
 static bool sandbox_uid(Reading *r, const YamlNode *v)
 {
 	int64_t number = 0;
@@ -319,6 +329,19 @@ static bool read_texts(Reading *r, const YamlNode *v, const char *what, char ***
 	g_ptr_array_add(texts, NULL);
 	g_strfreev(*out);
 	*out = (char **)g_ptr_array_steal(texts, NULL);
+	return true;
+}
+
+static bool sandbox_allow(Reading *r, const YamlNode *v)
+{
+	if (!read_texts(r, v, "a list of hosts and ports is expected here, such as [pypi.org:443]", &r->config->allow))
+		return false;
+	for (size_t i = 0; i < v->items_len; i++) {
+		g_auto(Reach) reach = {0};
+		g_autoptr(GError) error = NULL;
+		if (!reach_parse(v->items[i]->text, &reach, &error))
+			return complain(r, v->items[i], error->message);
+	}
 	return true;
 }
 
@@ -475,6 +498,8 @@ static const struct {
         {"artifacts", "keep", artifacts_keep},
         {"gates", "expire", gates_expire},
         {"sandbox", "network", sandbox_network},
+        {"sandbox", "full_network", sandbox_full_network},
+        {"sandbox", "allow", sandbox_allow},
         {"sandbox", "uid", sandbox_uid},
         {"sandbox", "mounts", sandbox_mounts},
         {"actions", "sources", actions_sources},
@@ -590,6 +615,7 @@ void config_free(Config *config)
 	g_free(config->url);
 	g_free(config->key_file);
 	g_free(config->network);
+	g_strfreev(config->allow);
 	g_strfreev(config->executors_allowed);
 	g_free(config->executor_default);
 	g_strfreev(config->action_sources);

@@ -31,6 +31,8 @@ typedef struct Config {
 	int64_t cache_age_us;  /* caches.unused: what nobody read for so long goes; 0: never */
 	int64_t artifact_age_us; /* artifacts.keep: the longest, and what is used when nothing is said; 0: as long as the run */
 	char *network;         /* sandbox.network: what jobs of trusted events get: none, loopback, full */
+	bool full_is_host;     /* sandbox.full_network: host; otherwise `full` is a network of the job's own with a way out */
+	char **allow;          /* sandbox.allow: what `full` reaches then (agent/model/reach.h); NULL: everything outside */
 	char **executors_allowed; /* executors: names; default: sandbox */
 	char *executor_default;
 	uid_t job_uid;         /* sandbox.uid: as root, the host id that jobs run by */

@@ -236,6 +236,19 @@ static json_t *images_object(const Daemon *daemon)
 	return images;
 }
 
+/* `full` is what the config makes of it; `host` was asked for by whoever runs `assay run` on his own machine. */
+static void describe_network(const Config *config, const char *network, json_t *object)
+{
+	bool full = strcmp(network, "full") == 0;
+	json_set_string(object, "network", full && config->full_is_host ? "host" : network);
+	if (!full || config->full_is_host || !config->allow)
+		return;
+	json_t *allow = json_array();
+	for (char **one = config->allow; *one; one++)
+		json_array_append_new(allow, json_string(*one));
+	json_set(object, "allow", allow);
+}
+
 /* job.json for a task of kind job, and the secrets its worker gets. */
 static bool describe_job(Daemon *daemon, const Task *task, const json_t *internal, json_t *object, json_t *contexts,
         json_t **out_secrets, GError **error)
@@ -261,7 +274,7 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 		return false;
 	json_set_string(object, "log", log);
 	json_set(object, "limits", limits_object(daemon, resolved));
-	json_set_string(object, "network", network_of(daemon, task, internal));
+	describe_network(config, network_of(daemon, task, internal), object);
 	json_set_int(object, "uid", config->job_uid);
 	json_set_int(object, "gid", config->job_gid);
 	json_set(object, "mounts", mounts_array(config));

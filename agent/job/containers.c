@@ -199,10 +199,8 @@ static bool add_volume(Job *job, const char *text, GArray *mounts, GPtrArray *te
 
 static PlaceNetwork network_of(const Job *job, bool wants_neighbours)
 {
-	const char *word = json_get_string(job->spec, "network", "none");
-	if (strcmp(word, "full") == 0)
-		return PLACE_NETWORK_FULL;
-	return wants_neighbours || strcmp(word, "loopback") == 0 ? PLACE_NETWORK_LOOPBACK : PLACE_NETWORK_NONE;
+	PlaceNetwork network = job_network(job);
+	return wants_neighbours && network == PLACE_NETWORK_NONE ? PLACE_NETWORK_LOOPBACK : network;
 }
 
 static int64_t tighter(int64_t a, int64_t b)
@@ -249,11 +247,13 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	for (guint i = 0; i < options->hosts->len; i++)
 		g_string_append_printf(hosts, "%s\n", (const char *)options->hosts->pdata[i]);
 	const bool neighbours = spec->shares_network || spec->network_of;
+	g_autofree const char **allow = job_allow(job);
 	const PlaceSpec place = {.work_folder = spec->work_folder,
 	        .home_folder = home,
 	        .mounts = (const PlaceMount *)(const void *)mounts->data,
 	        .mounts_len = mounts->len,
 	        .network = network_of(job, neighbours),
+	        .allow = allow,
 	        .uid = job->owner.uid,
 	        .gid = job->owner.gid,
 	        .memory_bytes = tighter(json_get_int(limits, "memory_bytes", 0), options->memory_bytes),
@@ -264,8 +264,8 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	        .service = spec->runner_service,
 	        .hostname = options->hostname ? options->hostname : "assay",
 	        .hosts = hosts->str,
-	        .shares_network = spec->shares_network && network_of(job, true) != PLACE_NETWORK_FULL,
-	        .network_of = network_of(job, true) != PLACE_NETWORK_FULL ? spec->network_of : NULL,
+	        .shares_network = spec->shares_network && network_of(job, true) != PLACE_NETWORK_HOST,
+	        .network_of = network_of(job, true) != PLACE_NETWORK_HOST ? spec->network_of : NULL,
 	        .image = &image};
 	const Executor *executor = executor_find("container");
 	mode_t ours = umask(022);
@@ -332,7 +332,7 @@ static char **environment_lines(const json_t *env)
 
 const Place *containers_network(const Job *job)
 {
-	if (!job->containers || network_of(job, true) == PLACE_NETWORK_FULL)
+	if (!job->containers || network_of(job, true) == PLACE_NETWORK_HOST)
 		return NULL;
 	if (job->containers->services->len > 0)
 		return ((const Neighbour *)job->containers->services->pdata[0])->place;
@@ -731,9 +731,9 @@ static bool open_services(Job *job, GError **error)
 		return false;
 	if (!json_is_object(services) && !json_is_null(services))
 		return fail(error, ASSAY_ERROR_USER, "'services' is no mapping");
-	if (json_object_size(services) > 0 && network_of(job, true) == PLACE_NETWORK_FULL)
+	if (json_object_size(services) > 0 && network_of(job, true) == PLACE_NETWORK_HOST)
 		joblog_say(job->log, "##[warning]",
-		        "services share this machine's network with the job (network: full): what they listen on is in reach of others");
+		        "services share this machine's network with the job (full_network: host): what they listen on is in reach of others");
 	json_object_foreach(services, id, value)
 		if (!open_service(job, id, value, error)) {
 			g_prefix_error(error, "service '%s': ", id);
@@ -788,37 +788,19 @@ static bool open_job_container(Job *job, const json_t *asked, GError **error)
 	return true;
 }
 
-/* The services' names for a place that has no image: a file that covers its /etc/hosts. */
-static char *write_hosts(Job *job, GError **error)
-{
-	g_autofree char *text = g_strconcat("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 assay\n",
-	        job->containers->hosts->str, NULL);
-	if (!tree_write_file(job->task->folder_fd, "hosts", text, strlen(text), 0644, (TreeOwner){0}, error))
-		return NULL;
-	return g_build_filename(job->task->folder, "hosts", NULL);
-}
-
 /* The job's place as it would be, but in the services' network. */
 static bool open_plain(Job *job, const PlaceSpec *spec, GError **error)
 {
 	PlaceSpec own = *spec;
 	bool neighbours = job->containers->services->len > 0;
-	bool full = network_of(job, true) == PLACE_NETWORK_FULL;
+	bool shared = network_of(job, true) == PLACE_NETWORK_HOST;
 	bool on_host = strcmp(job->executor->name, "host") == 0;
-	if (neighbours && on_host && !full)
+	if (neighbours && on_host && !shared)
 		return fail(error, ASSAY_ERROR_USER,
 		        "services have a network of their own, which steps on the host do not see; run the job in the sandbox");
-	g_autofree char *hosts = neighbours && !on_host ? write_hosts(job, error) : NULL;
-	if (neighbours && !on_host && !hosts)
-		return false;
-	g_autofree PlaceMount *mounts = g_new0(PlaceMount, spec->mounts_len + 1);
-	for (size_t i = 0; i < spec->mounts_len; i++)
-		mounts[i] = spec->mounts[i];
-	if (hosts)
-		mounts[own.mounts_len++] = (PlaceMount){.source = hosts, .target = "/etc/hosts"};
-	own.mounts = mounts;
+	own.hosts = neighbours ? job->containers->hosts->str : NULL;
 	own.network = network_of(job, neighbours);
-	if (neighbours && !full)
+	if (neighbours && !shared)
 		own.network_of = ((const Neighbour *)job->containers->services->pdata[0])->place;
 	mode_t ours = umask(022);
 	bool opened = job->executor->open(&own, &job->place, error);

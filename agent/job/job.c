@@ -107,12 +107,24 @@ static bool make_folders(Job *job, GError **error)
 	return workspace >= 0;
 }
 
-static PlaceNetwork network_of(const json_t *spec)
+PlaceNetwork job_network(const Job *job)
 {
-	const char *word = json_get_string(spec, "network", "none");
-	if (strcmp(word, "full") == 0)
-		return PLACE_NETWORK_FULL;
-	return strcmp(word, "loopback") == 0 ? PLACE_NETWORK_LOOPBACK : PLACE_NETWORK_NONE;
+	PlaceNetwork network;
+	return place_network_parse(json_get_string(job->spec, "network", "none"), &network) ? network : PLACE_NETWORK_NONE;
+}
+
+const char **job_allow(const Job *job)
+{
+	const json_t *list = json_object_get(job->spec, "allow");
+	size_t count = json_array_size(list);
+	if (!json_is_array(list))
+		return NULL;
+	const char **out = g_new0(const char *, count + 1);
+	for (size_t i = 0; i < count; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		out[i] = text ? text : "";
+	}
+	return out;
 }
 
 /* The place's folder in memory, or _temp on the disk: files that live for one step are not worth an inode there. */
@@ -151,11 +163,13 @@ static bool open_place(Job *job, GError **error)
 	}
 	g_autofree char *work = g_build_filename(job->task->folder, "work", NULL);
 	g_autofree char *home = g_build_filename(job->task->folder, "home", NULL);
+	g_autofree const char **allow = job_allow(job);
 	const PlaceSpec spec = {.work_folder = work,
 	        .home_folder = home,
 	        .mounts = mounts,
 	        .mounts_len = count,
-	        .network = network_of(job->spec),
+	        .network = job_network(job),
+	        .allow = allow,
 	        .uid = job->owner.uid,
 	        .gid = job->owner.gid,
 	        .memory_bytes = json_get_int(limits, "memory_bytes", 0),

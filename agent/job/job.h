@@ -121,6 +121,10 @@ void job_run(Task *task, TaskEnd *end);
 int64_t job_deadline(const Job *job);
 /** The workspace as a descriptor, made when it is not there; -1 on error. */
 int job_open_workspace(Job *job, GError **error);
+/** What the job's network is by its job.json. */
+PlaceNetwork job_network(const Job *job);
+/** What `full` reaches, for a PlaceSpec: the array is the caller's (g_free), its texts the job's; NULL: everything outside. */
+const char **job_allow(const Job *job);
 /** Opens runner_fd, before each command anew where it is on the disk: a step may have removed or replaced it. */
 bool job_open_runner(Job *job, GError **error);
 /** Writes the event's payload to where github.event_path says. */

@@ -453,7 +453,7 @@ def F20(t):
               *(Attempt(f"unix={p}", "ENOENT EACCES", absent="ENOENT ECONNREFUSED") for p in
                 ("/var/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/containerd/containerd.sock",
                  "/run/assay/assay.sock")), network="none")
-    t.refused(Attempt(f"unix={agent.socket}", "ENOENT EACCES"), Attempt(f"unix={path}", "ENOENT EACCES"), network="full")
+    t.refused(Attempt(f"unix={agent.socket}", "ENOENT EACCES"), Attempt(f"unix={path}", "ENOENT EACCES"), network="host")
     t.refused(Attempt("list=/run", "ok", control=None))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""N1 to N7: what a job reaches. In `none` and `loopback` it has a network of its own; `full` says what it shares."""
+"""N1 to N7: what a job reaches. It has a network of its own, but in `host`, which says what it shares."""
 import os
 import re
 import socket
@@ -12,7 +12,6 @@ FAMILIES = {"AF_VSOCK": "40,1", "AF_ALG": "38,5", "AF_TIPC": "30,5", "AF_BLUETOO
             "AF_PACKET": "17,3", "AF_KEY": "15,3,2", "AF_RDS": "21,5", "AF_SMC": "43,1", "AF_KCM": "41,5", "AF_QIPCRTR": "42,2",
             "netlink uevent": "16,3,15", "netlink netfilter": "16,3,12", "netlink audit": "16,3,9", "netlink xfrm": "16,3,6",
             "netlink sock_diag": "16,3,4", "netlink generic": "16,3,16", "netlink connector": "16,3,11"}
-NETWORKS = ("none", "loopback", "full")
 
 
 def listener(t):
@@ -63,17 +62,17 @@ def N3(t):
     server.bind("\0" + name)
     server.listen(64)
     t.closing.append(server.close)
-    for network in NETWORKS:
+    for network in t.networks():
         rows = t.inside([f"abstract={name}"], network)
         outcome = rows[f"abstract={name}"][0]
-        if network == "full" and outcome == "ok":
-            said = t.shell("true", network="full").stderr
+        if network == "host" and outcome == "ok":
+            said = t.shell("true", network="host").stderr
             if "abstract unix sockets" in said:
-                t.not_here("full: this kernel has no Landlock scope (ABI 6), and the job's page says so")
+                t.not_here("host: this kernel has no Landlock scope (ABI 6), and the job's page says so")
                 continue
         t.judge([Attempt(f"abstract={name}", "ECONNREFUSED EPERM")], rows, f" [{network}]")
     # a job's own, seen from the host and from another job
-    for network in NETWORKS[:2]:
+    for network in ("none", "loopback"):
         process = t.popen(t.exec_command(f"cat >try && chmod 755 try && exec ./try abstract_server={name}-in", network=network),
                           stdin=subprocess.PIPE)
         process.stdin.write(t.rig.attempts.read_bytes())
@@ -89,7 +88,7 @@ def N3(t):
 
 def N4(t):
     """address families that no network namespace covers, or that no build needs"""
-    for network in NETWORKS:
+    for network in t.networks():
         t.refused(*(Attempt(f"family={text}", "EAFNOSUPPORT EPERM") for text in FAMILIES.values()),
                   Attempt("host_by_vsock", "EAFNOSUPPORT EPERM"), Attempt("family_high=40", "EAFNOSUPPORT EPERM"),
                   Attempt("pair=1", "ok"), Attempt("family=16,3,0", "ok"), Attempt("family=1,1", "ok"), network=network)
@@ -97,24 +96,49 @@ def N4(t):
 
 def N5(t):
     """`full`: the host's loopback, the gateway's, metadata addresses, other jobs"""
-    shut = "ECONNREFUSED ENETUNREACH EHOSTUNREACH ETIMEDOUT EACCES EPERM"
+    if "full" not in t.networks():
+        raise NotHere(t.why_not_full)
     port = listener(t)
-    wanted = [Attempt(f"tcp=127.0.0.1:{port}", shut), Attempt(f"tcp=10.0.2.2:{port}", shut, control=None)]
+    wanted = [Attempt(f"tcp=127.0.0.1:{port}", "ECONNREFUSED"), Attempt(f"tcp=192.0.0.1:{port}", "ENETUNREACH", control=None),
+              Attempt("tcp=192.0.0.3:80", "ENETUNREACH", control=None), Attempt("tcp=100.100.100.200:80", "ENETUNREACH", control=None),
+              Attempt("udp=224.0.0.251:5353", "ENETUNREACH", control=None)]
+    for address in own_addresses():
+        server = socket.socket()
+        server.bind((address, 0))
+        server.listen(8)
+        t.closing.append(server.close)
+        where = f"{address}:{server.getsockname()[1]}"
+        wanted.append(Attempt(f"tcp={where}", "ENETUNREACH"))
+        # the control of all that is refused: who is named is reached, by its port alone, and bound to the link too
+        for allow in (["*", where], [where]):
+            t.judge([Attempt(f"tcp={where}", "ok"), Attempt(f"tcp={address}:1", "ENETUNREACH", control=None)],
+                    t.inside([f"tcp={where}", f"tcp={address}:1"], "full", allow), f" [full, {' '.join(allow)}]")
+        t.judge([Attempt(f"tcp_by_link={where}", "EHOSTUNREACH ETIMEDOUT ENETUNREACH", control=None)],
+                t.inside([f"tcp_by_link={where}"], "full"), " [full]")
+    wanted.append(Attempt("tcp_by_link=169.254.169.254:80", "EHOSTUNREACH ETIMEDOUT ENETUNREACH", control=None))
+    other = t.popen(t.exec_command("cat >try && chmod 755 try && exec ./try hold_port=23457", network="full"), tun=True,
+                    stdin=subprocess.PIPE)
+    other.stdin.write(t.rig.attempts.read_bytes())
+    other.stdin.close()
+    t.need(t.await_line(other, "ready"), "another job listens")
+    wanted += [Attempt("tcp=127.0.0.1:23457", "ECONNREFUSED", control=None), Attempt("tcp=192.0.0.2:23457", "ECONNREFUSED", control=None)]
     if t.rig.guest:  # a metadata service of our own; elsewhere the address may be a real one's, which is left alone
         subprocess.run(["ip", "addr", "replace", "169.254.169.254/32", "dev", "lo"], check=True)
         metadata = socket.socket()
         metadata.bind(("169.254.169.254", 0))
         metadata.listen(8)
         t.closing.append(metadata.close)
-        wanted.append(Attempt(f"tcp=169.254.169.254:{metadata.getsockname()[1]}", shut))
+        wanted.append(Attempt(f"tcp=169.254.169.254:{metadata.getsockname()[1]}", "ENETUNREACH"))
     else:
-        t.not_here("metadata addresses: only in the guest is there a service of ours behind one")
+        wanted.append(Attempt("tcp=169.254.169.254:80", "ENETUNREACH", control=None))
     t.refused(*wanted, network="full")
+    other.terminate()
+    other.wait()
 
 
 def N6(t):
     """changing links, packet filters and switches of the own network; what the next job finds"""
-    for network in NETWORKS:
+    for network in t.networks():
         t.refused(Attempt("set_link=lo", "EPERM", control="cage"), Attempt("family=16,3,12", "EAFNOSUPPORT EPERM"),
                   Attempt("write=/proc/sys/net/ipv4/ip_forward", "EROFS EACCES ENOENT"),
                   Attempt("write=/proc/sys/net/ipv4/ip_unprivileged_port_start", "EROFS EACCES ENOENT"), network=network)

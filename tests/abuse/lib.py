@@ -232,6 +232,7 @@ class Context:
         self.passed, self.lacking, self.failures, self.untried = [], [], [], []
         self.image = executor == "container"
         self.closing = []
+        self.known_networks = None
 
     # ---- what a case says ----
 
@@ -270,12 +271,21 @@ class Context:
     def environment(self, **more):
         return self.rig.environment(TMPDIR=str(self.temporary), HOME=str(self.base), **more)
 
-    def popen(self, command, **more):
+    def lent_tun(self, command):
+        """The command as the context's user, with a /dev/net/tun that everybody may open, as hosts have it."""
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && chmod 666 /dev/net/tun; "
+                'id=$1; shift; exec setpriv --reuid "$id" --regid "$id" --clear-groups "$@"', "sh", str(self.uid), *command]
+
+    def popen(self, command, tun=False, **more):
+        identity = self.as_user()
+        if tun and identity and not os.stat("/dev/net/tun").st_mode & 0o6:
+            command, identity = self.lent_tun(command), {}
         more.setdefault("stdin", subprocess.DEVNULL)
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)
         more.setdefault("env", self.environment())
-        process = subprocess.Popen([str(part) for part in command], cwd=self.base, **self.as_user(), **more)
+        process = subprocess.Popen([str(part) for part in command], cwd=self.base, **identity, **more)
         self.closing.append(lambda: end_process(process))
         return process
 
@@ -293,15 +303,16 @@ class Context:
 
     # ---- inside ----
 
-    def exec_command(self, script, *arguments, network="none"):
+    def exec_command(self, script, *arguments, network="none", allow=()):
         where = ["--image", f"oci:{self.rig.image()}", "--store", self.base / "store"] if self.image else []
-        return [self.rig.assay, "exec", "--executor", self.executor, *where, "--network", network, "--", "/bin/sh", "-c", script,
+        return [self.rig.assay, "exec", "--executor", self.executor, *where, "--network", network,
+                *(f"--allow={each}" for each in allow), "--", "/bin/sh", "-c", script,
                 "sh", *arguments]
 
-    def inside(self, texts, network="none"):
+    def inside(self, texts, network="none", allow=()):
         """Makes attempts in one place, one after the other."""
-        command = self.exec_command('cat >try && chmod 755 try && exec ./try "$@"', *texts, network=network)
-        got = self.call(command, input=self.rig.attempts.read_bytes())
+        command = self.exec_command('cat >try && chmod 755 try && exec ./try "$@"', *texts, network=network, allow=allow)
+        got = self.call(command, input=self.rig.attempts.read_bytes(), tun=network == "full")
         rows = parse(got.stdout)
         for text in texts:
             if text not in rows:
@@ -309,7 +320,17 @@ class Context:
         return rows
 
     def shell(self, script, network="none", timeout=60):
-        return self.call(self.exec_command(script, network=network), timeout=timeout)
+        return self.call(self.exec_command(script, network=network), timeout=timeout, tun=network == "full")
+
+    def networks(self):
+        """What a job may be given here; `full` needs pasta, a tun device and a route out of this machine."""
+        if self.known_networks is None:
+            got = self.shell("true", network="full")
+            self.why_not_full = got.stderr.strip()
+            expected = ("install the package passt", "no default route", "/dev/net/tun")
+            self.need(got.returncode == 0 or any(each in got.stderr for each in expected), got.stderr)
+            self.known_networks = ("none", "loopback", *(("full",) if got.returncode == 0 else ()), "host")
+        return self.known_networks
 
     def unfiltered(self, texts):
         """The same place without its filter of system calls: what the other walls hold alone."""

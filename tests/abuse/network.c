@@ -46,6 +46,25 @@ static int try_tcp(const char *where)
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &len);
 	return why;
 }
+/* Bound to the way out's link: then the kernel takes what no route leads to for something on the link. */
+static int try_tcp_by_link(const char *where)
+{
+	struct sockaddr_in address;
+	int why = parse(where, &address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (why || fd < 0)
+		return why ? why : errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "net0", 4) < 0)
+		return errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS)
+		return errno;
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	socklen_t len = sizeof why;
+	if (poll(&wait, 1, 3000) != 1)
+		return ETIMEDOUT;
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &len);
+	return why;
+}
 static int try_udp(const char *where)
 {
 	struct sockaddr_in address;
@@ -154,7 +173,7 @@ static int try_hold_port(const char *port)
 }
 
 const Attempt attempts_network[] = {
-	{"tcp", try_tcp}, {"udp", try_udp}, {"abstract", try_abstract}, {"abstract_server", try_abstract_server},
+	{"tcp", try_tcp}, {"tcp_by_link", try_tcp_by_link}, {"udp", try_udp}, {"abstract", try_abstract}, {"abstract_server", try_abstract_server},
 	{"unix", try_unix}, {"family", try_family}, {"family_high", try_family_high}, {"pair", try_pair},
 	{"host_by_vsock", try_host_by_vsock}, {"set_link", try_set_link}, {"own_server", try_own_server},
 	{"hold_port", try_hold_port}, {NULL, NULL},

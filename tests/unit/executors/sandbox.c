@@ -12,6 +12,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <grp.h>
+#include <ifaddrs.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -452,6 +453,7 @@ typedef struct Case {
 	const char *name;
 	void (*run)(struct Case *at);
 	Who who;
+	bool needs_tun; /* an ordinary user is lent one: on some machines only root may open the host's */
 	char *root, *work, *home, *canary;
 	int server, abstract_server;
 	char *port, *abstract;
@@ -601,7 +603,7 @@ static void case_network(Case *at)
 	g_assert_cmpint(try_inside(at, "connect_to_an_abstract_socket").exit_code, ==, ECONNREFUSED);
 	g_assert_cmpint(try_inside(at, "vsock").exit_code, ==, EAFNOSUPPORT);
 	close_place(at);
-	at->spec.network = PLACE_NETWORK_FULL;
+	at->spec.network = PLACE_NETWORK_HOST;
 	open_place(at);
 	g_assert_cmpstr(at->place->isolation, ==, "reduced");
 	g_assert_cmpuint(at->place->missing->len, ==, others + 1);
@@ -614,6 +616,125 @@ static void case_network(Case *at)
 	g_assert_cmpint(try_inside(at, "packet_sockets").exit_code, ==, EAFNOSUPPORT);
 	if (!strstr(sentence, "abstract"))
 		g_assert_cmpint(try_inside(at, "connect_to_an_abstract_socket").exit_code, ==, EPERM);
+}
+
+/* Of this machine, the first that is neither its loopback nor a link's own. The caller's; NULL: there is none. */
+static char *own_address(void)
+{
+	struct ifaddrs *all;
+	char *found = NULL;
+	g_assert_cmpint(getifaddrs(&all), ==, 0);
+	for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+		const struct sockaddr_in *address = (const struct sockaddr_in *)(const void *)one->ifa_addr;
+		char text[INET_ADDRSTRLEN];
+		if (address && address->sin_family == AF_INET && (ntohl(address->sin_addr.s_addr) >> 24) != 127 &&
+		        (ntohl(address->sin_addr.s_addr) >> 16) != 0xa9fe && inet_ntop(AF_INET, &address->sin_addr, text, sizeof text))
+			found = g_strdup(text);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+static int listen_on(const char *address, uint16_t *out_port)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET};
+	socklen_t len = sizeof name;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(inet_pton(AF_INET, address, &name.sin_addr), ==, 1);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name) | listen(fd, 8), ==, 0);
+	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&name, &len), ==, 0);
+	*out_port = ntohs(name.sin_port);
+	return fd;
+}
+
+/* Our child that is the way out; 0: there is none. */
+static pid_t find_way_out(void)
+{
+	g_autoptr(GDir) folder = g_dir_open("/proc", 0, NULL);
+	for (const char *name; (name = g_dir_read_name(folder));) {
+		g_autofree char *path = g_strdup_printf("/proc/%s/stat", name);
+		g_autofree char *text = NULL;
+		int pid, parent;
+		char comm[17] = "", state;
+		if (g_ascii_isdigit(name[0]) && g_file_get_contents(path, &text, NULL, NULL) &&
+		        sscanf(text, "%d (%16[^)]) %c %d", &pid, comm, &state, &parent) == 4 && parent == (int)getpid() &&
+		        (g_str_has_prefix(comm, "pasta") || g_str_has_prefix(comm, "passt")))
+			return pid;
+	}
+	return 0;
+}
+
+static char *connect_inside(Case *at, const char *address, int port)
+{
+	g_autofree char *script = g_strdup_printf("timeout 20 bash -c 'exec 3<>/dev/tcp/%s/%d' 2>&1 && echo reached; true", address, port);
+	return g_strstrip(shell(at, script));
+}
+
+#define NOT_HERE 77
+
+/* `full`: what is outside and nothing of this machine, unless it is named; this machine's own address is the outside here. */
+static void case_way_out(Case *at)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *address = own_address();
+	uint16_t port, other;
+	if (!address) {
+		printf("# this machine has no address but its loopback's\n");
+		_exit(NOT_HERE);
+	}
+	autofd int server = listen_on(address, &port);
+	autofd int second = listen_on(address, &other);
+	g_autofree char *good = g_strdup_printf("%s:%d", address, port);
+	const char *const with[] = {"*", good, NULL};
+	const char *const only[] = {good, NULL};
+	at->spec.network = PLACE_NETWORK_FULL;
+	at->spec.allow = with;
+	at->spec.processes = 40;
+	if (!executor_sandbox.open(&at->spec, &at->place, &error)) {
+		printf("# %s\n", error->message);
+		g_assert_true(strstr(error->message, "passt") || strstr(error->message, "default route") || strstr(error->message, "/dev/net/tun"));
+		_exit(NOT_HERE);
+	}
+	guint others = at->who == AGENT_ROOT_STEPS_ROOT ? 1 : 0; /* the sentence about root */
+	g_assert_cmpuint(at->place->missing->len, ==, others);
+	g_autofree char *named = connect_inside(at, address, port);
+	g_assert_cmpstr(named, ==, "reached");
+	g_autofree char *unnamed = connect_inside(at, address, other);
+	g_assert_nonnull(strstr(unnamed, "unreachable"));
+	g_assert_cmpint(try_inside(at, "connect_to_the_host").exit_code, ==, ECONNREFUSED);
+	g_assert_cmpint(try_inside(at, "connect_to_an_abstract_socket").exit_code, ==, ECONNREFUSED);
+	g_assert_cmpint(try_inside(at, "own_server").exit_code, ==, 0);
+	g_assert_cmpint(try_inside(at, "packet_sockets").exit_code, ==, EAFNOSUPPORT);
+	pid_t way_out = find_way_out();
+	g_assert_cmpint(way_out, >, 0);
+	close_place(at);
+	g_assert_cmpint(find_way_out(), ==, 0);
+
+	at->spec.allow = NULL;
+	open_place(at);
+	g_autofree char *own = connect_inside(at, address, port);
+	g_assert_nonnull(strstr(own, "unreachable"));
+	g_autofree char *metadata = connect_inside(at, "169.254.169.254", 80);
+	g_assert_nonnull(strstr(metadata, "unreachable"));
+	/* A step that fails after the way out has gone is not the step's fault. */
+	g_assert_cmpint(kill(find_way_out(), SIGKILL), ==, 0);
+	const char *const argv[] = {"sh", "-c", "sleep 1; exit 3", NULL};
+	Child child = start(at, argv, -1);
+	StepEnd end;
+	struct pollfd wait = {.fd = child.fd, .events = POLLIN};
+	g_assert_cmpint(poll(&wait, 1, STEP_MS_MAX), ==, 1);
+	g_assert_false(executor_sandbox.finish(at->place, &child, &end, &error));
+	g_assert_nonnull(strstr(error->message, "way out"));
+	close_place(at);
+
+	at->spec.allow = only;
+	open_place(at);
+	g_autofree char *resolver = shell(at, "cat /etc/resolv.conf");
+	g_assert_cmpstr(resolver, ==, "");
+	g_autofree char *still = connect_inside(at, address, port);
+	g_assert_cmpstr(still, ==, "reached");
+	g_autofree char *rest = connect_inside(at, "192.0.2.77", 80);
+	g_assert_nonnull(strstr(rest, "unreachable"));
 }
 
 /* The runner's service listens inside, and is served from here; nothing else of the network changes. */
@@ -639,7 +760,7 @@ static void case_service(Case *at)
 		g_assert_cmpint(try_inside(at, "connect_to_the_host").exit_code, ==, ECONNREFUSED);
 		close_place(at);
 	}
-	at->spec.network = PLACE_NETWORK_FULL;
+	at->spec.network = PLACE_NETWORK_HOST;
 	open_place(at);
 	g_assert_cmpint(at->place->service_fd, ==, -1);
 	close_place(at);
@@ -1139,6 +1260,14 @@ static void release(Case *at)
 	g_free(at->abstract);
 }
 
+static void lend_tun(void)
+{
+	g_assert_cmpint(unshare(CLONE_NEWNS), ==, 0);
+	g_assert_cmpint(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+	if (mount("tun", "/dev/net", "tmpfs", 0, NULL) == 0 && mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200)) == 0)
+		g_assert_cmpint(chmod("/dev/net/tun", 0666), ==, 0);
+}
+
 /* Every case in a process of its own: it may change its user, and a failure leaves nothing in the next. */
 static void run_case(gconstpointer data)
 {
@@ -1146,8 +1275,11 @@ static void run_case(gconstpointer data)
 	prepare(&at);
 	pid_t pid = fork();
 	if (pid == 0) {
-		if (at.who == AGENT_ORDINARY && geteuid() == 0)
+		if (at.who == AGENT_ORDINARY && geteuid() == 0) {
+			if (at.needs_tun)
+				lend_tun();
 			become_user();
+		}
 		at.run(&at);
 		executor_sandbox.close(at.place);
 		executor_sandbox.retire();
@@ -1156,7 +1288,9 @@ static void run_case(gconstpointer data)
 	int status;
 	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
 	release(&at);
-	if (status != 0)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_HERE)
+		g_test_skip("not on this machine");
+	else if (status != 0)
 		g_test_fail_printf("the case's process ended with status 0x%x", (unsigned)status);
 }
 
@@ -1194,6 +1328,7 @@ static Case cases[] = {
 	{.name = "shows_only_what_a_job_needs", .run = case_view},
 	{.name = "setuid_has_no_effect", .run = case_setuid},
 	{.name = "gives_the_network_that_was_asked_for", .run = case_network},
+	{.name = "leads_out_and_to_nothing_of_this_machine", .run = case_way_out, .needs_tun = true},
 	{.name = "lets_the_runner_listen_inside", .run = case_service},
 	{.name = "keeps_limits", .run = case_limits},
 	{.name = "mounts_what_was_asked_for_and_follows_no_link", .run = case_mounts},
