@@ -2,10 +2,14 @@
 #include "agent/base/pages.h"
 
 #include <glib.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+
+#define HEAP_STEP_BYTES (1024 * 1024) /* the heap grows and shrinks by this */
+#define APART_BYTES (4 * 1024 * 1024) /* what is larger has a mapping of its own: two system calls and its faults */
 
 void pages_let_go(void)
 {
@@ -26,4 +30,14 @@ void pages_let_go(void)
 			madvise((void *)(uintptr_t)from, (size_t)(to - from), MADV_DONTNEED);
 		}
 	}
+}
+
+void pages_settle(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, 2 * HEAP_STEP_BYTES);
+	mallopt(M_MMAP_THRESHOLD, APART_BYTES);
+	malloc_trim(0);
+#endif
 }

@@ -262,6 +262,7 @@ int zygote_main(int socket_fd)
 	struct pollfd polls[EXECUTORS_MAX + 1];
 	size_t polls_len = prepare_executors(polls);
 	pages_let_go();
+	pages_settle();
 	char text[MESSAGE_BYTES_MAX];
 	Spare spare = {.pidfd = -1, .fd = -1};
 	for (;;) {
