@@ -262,7 +262,9 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	copy_key(brief, internal, "name");
 	copy_key(brief, internal, "attempt");
 	json_set(object, "job", brief);
-	copy_key(object, internal, "definition");
+	json_t *definition = json_copy(json_object_get(internal, "definition"));
+	json_object_del(definition, "strategy"); /* of a large matrix it is one combination, and `resolved` says which */
+	json_set(object, "definition", definition);
 	copy_key(object, internal, "resolved");
 	json_set(contexts, "matrix", json_deep_copy(json_object_get(resolved, "matrix")));
 	json_set(contexts, "strategy", json_deep_copy(json_object_get(resolved, "strategy")));
