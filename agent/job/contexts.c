@@ -77,7 +77,7 @@ static void set_urls(json_t *github, const Job *job)
 static json_t *make_github(Job *job)
 {
 	const json_t *given = json_object_get(json_object_get(job->spec, "contexts"), "github");
-	json_t *github = copy_or_empty(given);
+	json_t *github = json_is_object(given) ? json_copy((json_t *)(uintptr_t)given) : json_object(); /* its event is shared */
 	json_object_del(github, "inputs"); /* a context of its own */
 	const json_t *run = json_object_get(job->spec, "run");
 	const json_t *self = json_object_get(job->spec, "job");
@@ -285,12 +285,18 @@ static void set_variables(json_t *env, const json_t *context, const char *prefix
         size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		const json_t *value = json_object_get(context, names[i]);
-		g_autofree char *upper = g_ascii_strup(names[i], -1);
-		g_autofree char *name = g_strconcat(prefix, upper, NULL);
+		json_t *value = json_object_get(context, names[i]);
+		if (!value)
+			continue;
+		g_autofree char *name = g_strconcat(prefix, names[i], NULL);
+		for (char *at = name + strlen(prefix); *at; at++)
+			*at = g_ascii_toupper(*at);
+		if (json_is_string(value)) { /* nearly all are */
+			json_set(env, name, json_incref(value));
+			continue;
+		}
 		g_autofree char *text = expr_to_string(value);
-		if (value)
-			json_set_string(env, name, text);
+		json_set_string(env, name, text);
 	}
 }
 

@@ -79,21 +79,22 @@ static const char *workspace_name(const Task *task)
 	return name[0] && name[0] != '.' ? name : "repo";
 }
 
-bool job_strip_folders(const Task *task, GError **error)
+bool job_strip_folders(const Task *task, bool begins, GError **error)
 {
 	const char *name = workspace_name(task);
 	g_autofree char *inner = g_strconcat(name, "/", name, NULL);
 	const char *const work[] = {"_temp", name, inner, NULL};
 	const char *const home[] = {"work", NULL}; /* the place mounts work there */
-	TreeOwner owner = owner_of(task->spec);
-	return tree_strip(task->folder_fd, "work", work, owner, error) &&
-	       tree_strip(task->folder_fd, "home", home, owner, error);
+	const TreeOwner owner = owner_of(task->spec);
+	const TreeOwner *wanted = begins ? &owner : NULL;
+	return tree_strip(task->folder_fd, "work", work, wanted, error) &&
+	       tree_strip(task->folder_fd, "home", home, wanted, error);
 }
 
 /* Opens work/ and home/ in the task's folder and gives them to the job's user; they may be an earlier job's. */
 static bool make_folders(Job *job, GError **error)
 {
-	if (!job_strip_folders(job->task, error))
+	if (!job_strip_folders(job->task, true, error))
 		return false;
 	job->work_fd = tree_make_folder(job->task->folder_fd, "work", job->owner, error);
 	autofd int mountpoint = tree_make_folder(job->task->folder_fd, "home/work", job->owner, error);
@@ -353,6 +354,8 @@ static void close_job(Job *job)
 	containers_close(job);
 	energy_close(job->energy);
 	joblog_close(job->log);
+	if (!TASK_GIVES_BACK)
+		return;
 	matchers_free(job->matchers);
 	json_decref(job->definition);
 	json_decref(job->contexts);
@@ -415,7 +418,7 @@ void job_run(Task *task, TaskEnd *end)
 	        .state = RUN_RUNNING};
 	g_autoptr(GError) error = NULL;
 	const json_t *definition = json_object_get(task->spec, "definition");
-	job.definition = json_is_object(definition) ? json_deep_copy(definition) : json_object();
+	job.definition = json_is_object(definition) ? json_incref((json_t *)(uintptr_t)definition) : json_object();
 	job.paths = g_ptr_array_new_with_free_func(g_free);
 	job.posts = g_ptr_array_new_with_free_func((GDestroyNotify)job_post_free);
 	int64_t limit = json_get_int(json_object_get(task->spec, "limits"), "timeout_us", 0);

@@ -83,6 +83,7 @@ struct Job {
 
 	/* of the step under way */
 	int step;                 /* its number */
+	int files_step;           /* the number of the step whose environment files lie there; 0: none do */
 	int64_t step_deadline_us;
 	int64_t step_limit_us;    /* its timeout-minutes; 0: none */
 	json_t *step_outputs;     /* object */
@@ -110,10 +111,10 @@ struct Job {
 void job_post_free(JobPost *post);
 
 /**
- * Empties work/ and home/ of a task's folder, and makes them again where they are not as if new. The empty folders that each
- * job of the same repo needs stay: making and removing them costs more than a small job's steps.
+ * Empties work/ and home/ of a task's folder. The empty folders that each job of the same repo needs stay: making and removing
+ * them costs more than a small job's steps. A job that begins makes those anew that an earlier one has left otherwise than new.
  */
-bool job_strip_folders(const Task *task, GError **error);
+bool job_strip_folders(const Task *task, bool begins, GError **error);
 /** Does the whole job: place, steps, outputs. */
 void job_run(Task *task, TaskEnd *end);
 

@@ -130,19 +130,26 @@ bool speech_command(void *data, const char *line, size_t len)
 	return false;
 }
 
-static char *file_name(const Job *job, const char *stem)
+static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
+
+static char *file_name(const char *stem, int step)
 {
-	return g_strdup_printf("%s_%d", stem, job->step);
+	return g_strdup_printf("%s_%d", stem, step);
 }
 
+/* Those of the step before go first. The last step's go with the place, or with the job's folder. */
 bool steps_make_files(Job *job, GError **error)
 {
-	static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
 	autofd int folder = tree_make_folder(job->runner_fd, FILES_FOLDER, job->owner, error);
 	if (folder < 0)
 		return false;
+	for (size_t i = 0; job->files_step && i < G_N_ELEMENTS(stems); i++) {
+		g_autofree char *name = file_name(stems[i], job->files_step);
+		tree_remove(folder, name, NULL);
+	}
+	job->files_step = job->step;
 	for (size_t i = 0; i < G_N_ELEMENTS(stems); i++) {
-		g_autofree char *name = file_name(job, stems[i]);
+		g_autofree char *name = file_name(stems[i], job->step);
 		if (!tree_write_file(folder, name, "", 0, 0644, job->owner, error))
 			return false;
 	}
@@ -152,7 +159,7 @@ bool steps_make_files(Job *job, GError **error)
 /* One file's bytes; empty when the step has removed it. */
 static GBytes *read_one(Job *job, const char *stem, size_t limit_bytes, const char *variable, GError **error)
 {
-	g_autofree char *name = file_name(job, stem);
+	g_autofree char *name = file_name(stem, job->step);
 	g_autofree char *path = g_strconcat(FILES_FOLDER "/", name, NULL);
 	struct stat info; /* most are as they were made */
 	if (fstatat(job->runner_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) && info.st_size == 0)
@@ -227,21 +234,9 @@ static bool read_summary(Job *job, GError **error)
 	return len == 0 || summary_tell(job, text, len, error);
 }
 
-static void remove_files(Job *job)
-{
-	static const char *const stems[] = {"set_env", "set_output", "add_path", "save_state", "step_summary"};
-	autofd int folder = fd_open_beneath(job->runner_fd, FILES_FOLDER, O_RDONLY | O_DIRECTORY, 0, false, NULL);
-	for (size_t i = 0; folder >= 0 && i < G_N_ELEMENTS(stems); i++) {
-		g_autofree char *name = file_name(job, stems[i]);
-		tree_remove(folder, name, NULL);
-	}
-}
-
 bool steps_read_files(Job *job, GError **error)
 {
-	bool good = read_pairs(job, "set_output", "GITHUB_OUTPUT", job->step_outputs, error) &&
-	            read_environment(job, error) && read_paths(job, error) &&
-	            read_pairs(job, "save_state", "GITHUB_STATE", job->step_state, error) && read_summary(job, error);
-	remove_files(job);
-	return good;
+	return read_pairs(job, "set_output", "GITHUB_OUTPUT", job->step_outputs, error) &&
+	       read_environment(job, error) && read_paths(job, error) &&
+	       read_pairs(job, "save_state", "GITHUB_STATE", job->step_state, error) && read_summary(job, error);
 }

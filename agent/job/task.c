@@ -279,7 +279,7 @@ static void clean(const Task *task)
 {
 	g_autoptr(GError) error = NULL;
 	if (task->folder_fd >= 0 && strcmp(json_get_string(task->spec, "kind", ""), "job") == 0 &&
-	        !job_strip_folders(task, &error))
+	        !job_strip_folders(task, false, &error))
 		log_warning("what a job left cannot be removed by its worker, continuing", KV("why", error->message));
 }
 
@@ -314,6 +314,7 @@ int task_main(const char *folder, int secrets_fd)
 		        KV("why", error ? error->message : end.message));
 	g_free(end.message);
 	clean(&task);
-	task_close(&task);
+	if (TASK_GIVES_BACK)
+		task_close(&task);
 	return written ? 0 : 1;
 }

@@ -13,6 +13,13 @@
 #define TASK_SPEC_BYTES_MAX (32 * 1024 * 1024)
 #define TASK_SECRETS_BYTES_MAX (8 * 1024 * 1024)
 
+/** Memory that a task holds to its end goes with its process; only where leaks are looked for it is given back piece by piece. */
+#ifdef __SANITIZE_ADDRESS__
+#define TASK_GIVES_BACK true
+#else
+#define TASK_GIVES_BACK false
+#endif
+
 typedef struct Task {
 	char *folder;
 	int folder_fd;

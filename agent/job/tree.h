@@ -29,9 +29,9 @@ GBytes *tree_read_file(int folder_fd, const char *path, size_t limit_bytes, GErr
 /**
  * Empties a folder down to the folders below it that `keep` names by their paths ("a", "a/b"; NULL-terminated). A folder
  * that is not as if it were newly made for the owner (its mode, owner, size, attributes and flags) goes too, the outermost
- * included. Absent is done.
+ * included; without an owner (NULL) nobody looks. Absent is done.
  */
-bool tree_strip(int parent_fd, const char *name, const char *const *keep, TreeOwner owner, GError **error);
+bool tree_strip(int parent_fd, const char *name, const char *const *keep, const TreeOwner *owner, GError **error);
 /** Removes one entry, a folder with all that is in it. */
 bool tree_remove(int folder_fd, const char *name, GError **error);
 /** Removes what is in a folder, except the one entry `keep` (NULL: none). */

@@ -54,7 +54,7 @@ static ino_t inode(Fixture *f, const char *path)
 static void strip(Fixture *f)
 {
 	g_autoptr(GError) error = NULL;
-	g_assert_true(tree_strip(f->fd, "work", keep, ours, &error));
+	g_assert_true(tree_strip(f->fd, "work", keep, &ours, &error));
 	g_assert_no_error(error);
 }
 
@@ -106,6 +106,24 @@ static void another_mode_is_not_fresh(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(inode(f, "work"), ==, 0);
 }
 
+static void without_an_owner_nobody_looks(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	g_autoptr(GError) error = NULL;
+	make(f, "work/_temp/deep");
+	for (int i = 0; i < 500; i++) { /* more than are read at once */
+		g_autofree char *name = g_strdup_printf("work/_temp/folder-with-a-long-name-%d", i);
+		make(f, name);
+	}
+	g_assert_cmpint(fchmodat(f->fd, "work/_temp", 01777, 0), ==, 0);
+	ino_t temp = inode(f, "work/_temp");
+	g_assert_true(tree_strip(f->fd, "work", keep, NULL, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(inode(f, "work/_temp"), ==, temp);
+	autofd int fd = openat(f->fd, "work/_temp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(unlinkat(f->fd, "work/_temp", AT_REMOVEDIR), ==, 0); /* it is empty */
+}
+
 static void attributes_and_flags_are_not_fresh(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -154,6 +172,7 @@ int main(int argc, char **argv)
 	TEST(named_folders_stay_and_all_else_goes, "named_folders_stay_and_all_else_goes");
 	TEST(a_link_in_place_of_a_folder_goes, "a_link_in_place_of_a_folder_goes");
 	TEST(another_mode_is_not_fresh, "another_mode_is_not_fresh");
+	TEST(without_an_owner_nobody_looks, "without_an_owner_nobody_looks");
 	TEST(attributes_and_flags_are_not_fresh, "attributes_and_flags_are_not_fresh");
 	TEST(a_folder_that_had_many_entries_is_not_fresh, "a_folder_that_had_many_entries_is_not_fresh");
 	return g_test_run();
