@@ -29,7 +29,7 @@
 #define SECRET "It's a Secret to Everybody"
 #define PUSH "{\"repo\":\"acme/digits\",\"event\":\"push\",\"ref\":\"refs/heads/main\"," \
 	"\"after\":\"6113728f27ae82c7b1a177c8d03f9e96e0adf246\"}"
-#define PATIENCE_US (10 * 1000000)
+#define PATIENCE_US (60 * 1000000) /* a large archive through a busy machine */
 
 typedef struct House {
 	Daemon daemon;
