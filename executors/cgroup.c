@@ -27,7 +27,7 @@ static const char *const names[CONTROLLERS] = {"memory", "pids", "cpu"};
 
 void cgroup_init(Cgroup *group)
 {
-	*group = (Cgroup){.events_fd = -1, .refusals_fd = -1, .peak_fd = -1, .memory_at = -1};
+	*group = (Cgroup){.events_fd = -1, .refusals_fd = -1, .peak_fd = -1, .usage_fd = -1, .memory_at = -1};
 }
 
 static char *read_text(const char *path, size_t limit_bytes)
@@ -395,11 +395,12 @@ void cgroup_remove(Cgroup *group)
 		if (found.is_v2)
 			write_value(group->folders[i], "cgroup.kill", "1");
 		close(group->doors[i]);
-		bool is_kept = i == group->memory_at && cgroup_memory_keep(group->folders[i]);
+		bool is_kept = i == group->memory_at && cgroup_memory_keep(group);
 		for (int try = 0; !is_kept && rmdir(group->folders[i]) < 0 && errno == EBUSY && try < 500; try++)
 			g_usleep(2000); /* the last member's end reaches the group a moment after its parent */
 		g_free(group->folders[i]);
 	}
+	autofd_close(&group->usage_fd);
 	cgroup_init(group);
 }
 

@@ -27,6 +27,7 @@ typedef struct Cgroup {
 	int events_fd;   /* the file with the oom_kill count; likewise -1 where there is none */
 	int refusals_fd; /* the file that counts processes refused */
 	int peak_fd;     /* the most memory that was used at once */
+	int usage_fd;    /* the memory that is used, of version 1 */
 	bool peak_can_be_reset;
 	bool has_memory, has_processes, has_cpus;
 	int memory_at; /* which folder is version 1's of memory; -1: none */

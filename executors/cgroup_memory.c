@@ -25,7 +25,7 @@
 #define READY_MAX 4
 #define NAMES_MAX 100
 #define VALUE_BYTES_MAX 256
-#define LEFT_BYTES_MAX (1024 * 1024) /* most of it is what the kernel keeps charged for each CPU, in a new group too */
+#define LEFT_BYTES_MAX (2 * 1024 * 1024) /* most of it is charged ahead for each CPU, or about to be freed: half of this is usual */
 
 static struct {
 	char *base;
@@ -49,11 +49,10 @@ static bool read_text(int fd, char text[VALUE_BYTES_MAX])
 	return len >= 0;
 }
 
-static int64_t charged(int folder)
+static int64_t charged(const Cgroup *group)
 {
 	char text[VALUE_BYTES_MAX];
-	autofd int fd = openat(folder, "memory.usage_in_bytes", O_RDONLY | O_CLOEXEC);
-	return read_text(fd, text) ? g_ascii_strtoll(text, NULL, 10) : INT64_MAX;
+	return read_text(group->usage_fd, text) ? g_ascii_strtoll(text, NULL, 10) : INT64_MAX;
 }
 
 /* The limit of both together may never be the lower one, so which can be written first depends on what they were. */
@@ -78,14 +77,24 @@ static void open_counts(int folder, Cgroup *group)
 {
 	group->events_fd = openat(folder, "memory.oom_control", O_RDONLY | O_CLOEXEC);
 	group->peak_fd = openat(folder, "memory.max_usage_in_bytes", O_RDWR | O_CLOEXEC);
+	group->usage_fd = openat(folder, "memory.usage_in_bytes", O_RDONLY | O_CLOEXEC);
 	group->peak_can_be_reset = true;
+}
+
+static void close_counts(Cgroup *group)
+{
+	autofd_close(&group->events_fd);
+	autofd_close(&group->peak_fd);
+	autofd_close(&group->usage_fd);
+	group->events_fd = group->peak_fd = group->usage_fd = -1;
+	group->peak_can_be_reset = false;
 }
 
 /* What it is charged with does not count against the place: the limit is so much higher. */
 static bool make_as_new(int folder, int64_t limit_bytes, const Cgroup *group)
 {
 	char text[VALUE_BYTES_MAX];
-	int64_t left = charged(folder);
+	int64_t left = charged(group);
 	return left <= LEFT_BYTES_MAX && has_nobody(folder) && read_text(group->events_fd, text) &&
 	       strstr(text, "under_oom 0\n") && strstr(text, "oom_kill 0\n") && limit(folder, limit_bytes + left) &&
 	       pwrite(group->peak_fd, "0", 1, 0) == 1;
@@ -107,10 +116,7 @@ static bool add(char *path, int64_t limit_bytes, Cgroup *group)
 	}
 	if (door >= 0)
 		close(door);
-	autofd_close(&group->events_fd);
-	autofd_close(&group->peak_fd);
-	group->events_fd = group->peak_fd = -1;
-	group->peak_can_be_reset = false;
+	close_counts(group);
 	rmdir(path); /* where somebody is in it, it keeps our name, which tells when it is nobody's */
 	return false;
 }
@@ -158,12 +164,10 @@ static bool is_of_the_pool(const char *folder)
 	return strncmp(folder, pool.base, len) == 0 && g_str_has_prefix(folder + len, "/" CGROUP_PREFIX);
 }
 
-bool cgroup_memory_keep(const char *folder)
+bool cgroup_memory_keep(const Cgroup *group)
 {
-	if (!is_of_the_pool(folder))
-		return false;
-	autofd int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || charged(fd) > LEFT_BYTES_MAX)
+	const char *folder = group->folders[group->memory_at];
+	if (!is_of_the_pool(folder) || charged(group) > LEFT_BYTES_MAX)
 		return false;
 	for (unsigned number = 0; number < READY_MAX; number++) {
 		g_autofree char *ready = ready_path(number);

@@ -15,5 +15,5 @@ void cgroup_memory_retire(void);
 bool cgroup_memory_take(const char *base, int64_t limit_bytes, Cgroup *group);
 /** Does the same with a new one, of which `group` has the folder and nothing else yet. */
 void cgroup_memory_begin(const char *folder, int64_t limit_bytes, Cgroup *group);
-/** Keeps one whose processes have all ended for another place. False: it is to be removed. */
-bool cgroup_memory_keep(const char *folder);
+/** Keeps the one of a place, whose processes have all ended, for another. False: it is to be removed. */
+bool cgroup_memory_keep(const Cgroup *group);
