@@ -321,8 +321,10 @@ static bool put_row(const Mounts *mounts, int root, MountRow *row)
 	case MOUNT_NODE:
 		return put_node(root, row);
 	case MOUNT_TMPFS:
-		return is_image ? put_memory(root, row)
-		                : mount("tmpfs", row->target, "tmpfs", MS_NOSUID | MS_NODEV, row->source) == 0;
+		/* Below /dev, which is ours by now, no path leads elsewhere. */
+		return is_image && strncmp(row->target, "dev/", 4) != 0
+		               ? put_memory(root, row)
+		               : mount("tmpfs", row->target, "tmpfs", MS_NOSUID | MS_NODEV, row->source) == 0;
 	case MOUNT_PTS:
 		return mount("devpts", row->target, "devpts", MS_NOSUID | MS_NOEXEC,
 		               "newinstance,ptmxmode=0666,mode=0620") == 0;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -51,6 +52,8 @@ static const struct {
 	[INIT_STAGE_FOLDER] = {"cannot enter its folder", "give a 'working-directory' that is there"},
 	[INIT_STAGE_PROGRAM] = {"cannot start its program", "check its name, its mode and its first line"},
 };
+
+static char *_Atomic kept_stack;
 
 void supervisor_init(Supervisor *supervisor)
 {
@@ -226,6 +229,32 @@ void supervisor_receive_fds(const Supervisor *supervisor, int *out, size_t count
 		memcpy(out, CMSG_DATA(head), count * sizeof(int));
 }
 
+/* One for all places of this process, and of its clones. */
+static int null_device(void)
+{
+	static int fd = -1;
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return fd;
+}
+
+/* One is kept for the next place, and by a process that waits for its clones. */
+static char *stack_take(void)
+{
+	char *stack = atomic_exchange(&kept_stack, NULL);
+	if (stack)
+		return stack;
+	stack = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	return stack == MAP_FAILED ? NULL : stack;
+}
+
+static void stack_give(char *stack)
+{
+	char *other = atomic_exchange(&kept_stack, stack);
+	if (other)
+		munmap(other, 2 * STACK_BYTES);
+}
+
 bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 {
 	static int program = -1; /* sealed, so all places of this process, and of its clones, may have the one */
@@ -234,7 +263,7 @@ bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 		program = fd_sealed("assay-init", embed_sandbox_init, embed_sandbox_init_len, NULL);
 	if (program < 0)
 		return failed(birth->failure, "cannot make a memory file");
-	autofd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null_fd = null_device();
 	if (null_fd < 0)
 		return failed(birth->failure, "cannot open /dev/null");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -243,8 +272,8 @@ bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 	autofd int theirs = ends[1]; /* closed here when init has it: so its end is our end of file */
 	if (birth->setup && !send_setup(supervisor, birth))
 		return failed(birth->failure, "cannot talk to its first process");
-	char *stack = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (stack == MAP_FAILED)
+	char *stack = stack_take();
+	if (!stack)
 		return failed(birth->failure, "no memory for its first process");
 	Newborn newborn = {.birth = birth, .control_fd = theirs, .program_fd = program, .null_fd = null_fd};
 	sigset_t all, old;
@@ -252,7 +281,7 @@ bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid_t pid = bear(&newborn, stack);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	munmap(stack, 2 * STACK_BYTES);
+	stack_give(stack);
 	if (pid < 0)
 		return false;
 	supervisor->pid = pid;
@@ -310,7 +339,6 @@ bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, 
 	if (payload->len > PAYLOAD_BYTES_MAX)
 		return fail(error, ASSAY_ERROR_USER, "its command and environment have %u bytes; make them smaller",
 		        payload->len);
-	autofd int null_fd = -1;
 	autofd int payload_fd = -1;
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -321,9 +349,9 @@ bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, 
 	for (int i = 0; i < 3; i++) {
 		if (fds[i] >= 0)
 			continue;
-		if (null_fd < 0 && (null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+		fds[i] = null_device();
+		if (fds[i] < 0)
 			return fail_errno(error, errno, "cannot open /dev/null");
-		fds[i] = null_fd;
 	}
 	struct iovec parts[] = {
 		{.iov_base = &start, .iov_len = sizeof start},
