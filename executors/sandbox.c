@@ -391,6 +391,23 @@ static void take_over(SandboxPlace *sandbox, const Layout *layout)
 		sandbox->place.runner_inside = g_strdup(layout->runner_inside);
 }
 
+typedef struct Filter {
+	struct sock_filter program[FILTER_LEN_MAX];
+	size_t len;
+} Filter;
+
+/* Written once: the clones of a process that waits find both there. */
+static const Filter *get_filter(bool of_image)
+{
+	static Filter filters[2];
+	Filter *filter = &filters[of_image];
+	if (filter->len == 0) {
+		size_t len = filter_write(filter->program);
+		filter->len = of_image ? filter_add_image(filter->program, len) : len;
+	}
+	return filter;
+}
+
 static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError **error)
 {
 	bool root = geteuid() == 0;
@@ -422,9 +439,8 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 	note_user(sandbox, spec);
 	note_network(sandbox, spec, &setup);
 	set_limits(sandbox, spec, &setup);
-	struct sock_filter filter[FILTER_LEN_MAX];
-	size_t filter_len = filter_write(filter);
-	setup.filter_len = (uint32_t)(spec->root ? filter_add_image(filter, filter_len) : filter_len);
+	const Filter *filter = get_filter(spec->root != NULL);
+	setup.filter_len = (uint32_t)filter->len;
 	const Birth birth = {
 		.enter = root ? NULL : enter,
 		.flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
@@ -432,7 +448,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.data = &layout,
 		.failure = &layout.failure,
 		.setup = &setup,
-		.filter = filter,
+		.filter = filter->program,
 	};
 	if (layout.own_network && layout.joined_fd < 0 && !layout.low_ports)
 		sandbox->network_fd = ready_network();
@@ -564,6 +580,8 @@ static void sandbox_close(Place *place)
 static int sandbox_prepare(void)
 {
 	cgroup_prepare();
+	get_filter(false);
+	get_filter(true);
 	return ready_prepare();
 }
 
