@@ -53,7 +53,7 @@ typedef struct Bench {
 	PlaceSpec spec;
 	PlaceRoot root;
 	Place *live;
-	bool has_bwrap, has_crun;
+	bool has_bwrap, has_crun, has_full;
 	Agent agents[KINDS];
 } Bench;
 
@@ -144,6 +144,13 @@ static void run_loopback(Bench *bench)
 	run_job_of(bench, &spec);
 }
 
+static void run_host(Bench *bench)
+{
+	PlaceSpec spec = bench->spec;
+	spec.network = PLACE_NETWORK_HOST;
+	run_job_of(bench, &spec);
+}
+
 static void run_full(Bench *bench)
 {
 	PlaceSpec spec = bench->spec;
@@ -197,7 +204,7 @@ static void run_step(Bench *bench)
 }
 
 typedef enum Against { AGAINST_BWRAP, AGAINST_CRUN, AGAINST_LIMITS } Against;
-typedef enum Need { NEED_NOTHING, NEED_BWRAP, NEED_CRUN } Need;
+typedef enum Need { NEED_NOTHING, NEED_BWRAP, NEED_CRUN, NEED_FULL } Need;
 enum { SPAWN, BWRAP, CRUN, LIMITS = 6 };
 
 static const struct {
@@ -215,7 +222,7 @@ static const struct {
 	[CRUN] = {"crun run, no cgroups", run_crun, KIND_PLAIN, 4, 0, AGAINST_BWRAP, 0, NEED_CRUN},
 	{"job, network none", run_job, KIND_PLAIN, 1, 3.0, AGAINST_BWRAP, 0.45, NEED_NOTHING},
 	{"job, loopback", run_loopback, KIND_PLAIN, 1, 3.0, AGAINST_BWRAP, 0.45, NEED_NOTHING},
-	{"job, full network", run_full, KIND_PLAIN, 1, 0, AGAINST_BWRAP, 0, NEED_NOTHING},
+	{"job, this machine's network", run_host, KIND_PLAIN, 1, 0, AGAINST_BWRAP, 0, NEED_NOTHING},
 	[LIMITS] = {"job, none, memory and processes limited", run_limits, KIND_PLAIN, 1, 3.0, AGAINST_BWRAP, 0.45, NEED_NOTHING},
 	{"job, loopback, limited", run_loopback_limits, KIND_PLAIN, 1, 3.0, AGAINST_BWRAP, 0.45, NEED_NOTHING},
 	{"job, limited, 300 more host mounts", run_limits, KIND_MOUNTS, 1, 3.2, AGAINST_BWRAP, 0, NEED_NOTHING},
@@ -223,6 +230,7 @@ static const struct {
 	{"job, unpacked OCI root", run_image, KIND_PLAIN, 1, 3.5, AGAINST_CRUN, 0.33, NEED_NOTHING},
 	{"job, the same, changes on the disk", run_image_on_disk, KIND_PLAIN, 2, 0, AGAINST_CRUN, 0, NEED_NOTHING},
 	{"further step", run_step, KIND_PLAIN, 1, 1.4, AGAINST_BWRAP, 0, NEED_NOTHING},
+	{"job, full network, by a program", run_full, KIND_PLAIN, 20, 0, AGAINST_BWRAP, 0, NEED_FULL},
 };
 #define VARIANTS G_N_ELEMENTS(variants)
 #define ASK_JOBS 1000 /* instead of a variant: run MANY_JOBS */
@@ -480,7 +488,8 @@ static int compare_times(const void *a, const void *b)
 static bool is_due(const Bench *bench, size_t variant, guint64 round)
 {
 	return round % variants[variant].every == 0 && (variants[variant].need != NEED_BWRAP || bench->has_bwrap) &&
-	       (variants[variant].need != NEED_CRUN || bench->has_crun);
+	       (variants[variant].need != NEED_CRUN || bench->has_crun) &&
+	       (variants[variant].need != NEED_FULL || bench->has_full);
 }
 
 static void measure(const Bench *bench, guint64 rounds, GArray *times[VARIANTS])
@@ -586,6 +595,27 @@ static bool works(const char *const *argv)
 	return spawn_collect(argv, OUTPUT_BYTES_MAX, &output, &end, NULL) && end.exit_code == 0;
 }
 
+/* It takes a program and a device that not every user may open. */
+static bool can_have_full_network(const Bench *bench, uid_t uid)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (uid != 0 && geteuid() == 0)
+			become_user(uid);
+		PlaceSpec spec = bench->spec;
+		spec.network = PLACE_NETWORK_FULL;
+		g_autoptr(GError) error = NULL;
+		Place *place = NULL;
+		bool can = bench->executor->open(&spec, &place, &error);
+		if (!can)
+			fprintf(stderr, "no full network: %s\n", error->message);
+		bench->executor->close(place);
+		_exit(!can);
+	}
+	int status;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static void run_as(Bench *bench, uid_t uid, guint64 rounds)
 {
 	const char *const bwrap[] = {"bwrap", "--version", NULL};
@@ -597,6 +627,7 @@ static void run_as(Bench *bench, uid_t uid, guint64 rounds)
 		give(bench->folder, ORDINARY_UID);
 	/* Jobs of root's agent run as somebody else, as the config has it; an ordinary user's run as he is. */
 	bench->spec.uid = bench->spec.gid = ORDINARY_UID;
+	bench->has_full = can_have_full_network(bench, uid);
 	for (Kind kind = 0; kind < KINDS; kind++)
 		start_agent(bench, kind, uid);
 	GArray *times[VARIANTS];
