@@ -8,7 +8,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
-#include "agent/base/hash.h"
 #include "agent/base/json_quick.h"
 
 json_t *json_parse(const char *text, size_t len, const char *what, GError **error)
@@ -61,12 +60,6 @@ char *json_text(const json_t *value)
 char *json_text_in_order(const json_t *value)
 {
 	return write_text(value, false);
-}
-
-char *json_digest(const json_t *value)
-{
-	g_autofree char *text = json_text(value);
-	return hash_bytes_hex(text, strlen(text));
 }
 
 const char *json_get_string(const json_t *object, const char *key, const char *fallback)

@@ -9,6 +9,7 @@
 #include "agent/base/yaml.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -16,14 +17,22 @@
 #include "agent/base/yaml_scalar.h"
 
 #define WHOLE_MAX 9007199254740992.0
-#define NODES_IN_BLOCK 64
 #define KEYS_COMPARED 12 /* a mapping with more keys finds doubles by a table */
-
-/** Nodes are made in blocks and freed with their document; only their texts are freed one by one. */
-typedef struct NodeBlock {
-	size_t len;
-	YamlNode nodes[NODES_IN_BLOCK];
-} NodeBlock;
+/* Nodes, items and texts of an ordinary file take about seven times its bytes. */
+#define BLOCK_BYTES_MIN 1024
+#define BLOCK_BYTES_MAX ((size_t)64 * 1024)
+#define BLOCK_FOR_SOURCE 8
+/* Under AddressSanitizer each piece is an allocation of its own, so that a read beyond one is seen. */
+#define PIECES_ALONE 0
+#ifdef __SANITIZE_ADDRESS__
+#undef PIECES_ALONE
+#define PIECES_ALONE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef PIECES_ALONE
+#define PIECES_ALONE 1
+#endif
+#endif
 
 /** What a node stands for once its aliases are written out. */
 typedef struct Measure {
@@ -42,7 +51,9 @@ typedef struct Reader {
 	YamlDocument *document;
 	GHashTable *anchors; /* name → Anchor */
 	GPtrArray *open;     /* items of the collections that are not finished */
-	NodeBlock *block;    /* the one with room */
+	char *block;         /* the one with room, `block_left` bytes at its end */
+	size_t block_left;
+	size_t block_bytes;
 	size_t alias_nodes;
 	size_t alias_bytes;
 	/* the mistake, when there is one */
@@ -151,14 +162,29 @@ static bool next_event(Reader *reader, yaml_event_t *out)
 	return yaml_parser_parse(&reader->parser, out) || parser_mistake(reader);
 }
 
-static void block_free(void *data)
+/**
+ * Bytes of the document, freed with it: what the tree is made of is cut from a few blocks, one piece behind the other.
+ *
+ * @align   a power of two
+ */
+static void *take_bytes(Reader *reader, size_t len, size_t align)
 {
-	NodeBlock *block = data;
-	for (size_t i = 0; i < block->len; i++) {
-		g_free(block->nodes[i].text);
-		g_free(block->nodes[i].items);
+	if (PIECES_ALONE || len > reader->block_bytes / 4) {
+		void *own = g_malloc(len);
+		g_ptr_array_add(reader->document->blocks, own);
+		return own;
 	}
-	g_free(block);
+	size_t skip = -(uintptr_t)reader->block & (align - 1);
+	if (reader->block_left < skip + len) {
+		reader->block = g_malloc(reader->block_bytes);
+		reader->block_left = reader->block_bytes;
+		skip = 0;
+		g_ptr_array_add(reader->document->blocks, reader->block);
+	}
+	void *piece = reader->block + skip;
+	reader->block += skip + len;
+	reader->block_left -= skip + len;
+	return piece;
 }
 
 static YamlNode *node_new(Reader *reader, const yaml_event_t *event, YamlKind kind)
@@ -169,26 +195,22 @@ static YamlNode *node_new(Reader *reader, const yaml_event_t *event, YamlKind ki
 		mistake(reader, line, column, "more than %d values in one file", YAML_NODES_MAX);
 		return NULL;
 	}
-	if (!reader->block || reader->block->len == NODES_IN_BLOCK) {
-		reader->block = g_new(NodeBlock, 1);
-		reader->block->len = 0;
-		g_ptr_array_add(reader->document->blocks, reader->block);
-	}
-	YamlNode *node = &reader->block->nodes[reader->block->len++];
+	YamlNode *node = take_bytes(reader, sizeof *node, _Alignof(YamlNode));
 	*node = (YamlNode){.kind = kind, .line = line, .column = column};
 	reader->document->nodes_len++;
 	return node;
 }
 
-/** Takes the event's text: libyaml's memory is malloc's, and so is ours. */
-static YamlNode *read_scalar(Reader *reader, yaml_event_t *event)
+/** Copies the event's text: what libyaml frees at once it is given again for the next one, and stays in the CPU's cache. */
+static YamlNode *read_scalar(Reader *reader, const yaml_event_t *event)
 {
 	YamlNode *node = node_new(reader, event, YAML_STRING);
 	if (!node)
 		return NULL;
 	node->len = event->data.scalar.length;
-	node->text = (char *)event->data.scalar.value;
-	event->data.scalar.value = NULL;
+	node->text = take_bytes(reader, node->len + 1, 1);
+	memcpy(node->text, event->data.scalar.value, node->len);
+	node->text[node->len] = '\0';
 	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	if (memchr(node->text, '\0', node->len)) {
 		mistake(reader, node->line, node->column, "a NUL character cannot be used");
@@ -226,7 +248,7 @@ static YamlNode *read_alias(Reader *reader, const yaml_event_t *event, int depth
 	return anchor->node;
 }
 
-static YamlNode *read_node(Reader *reader, yaml_event_t *event, int depth, Measure *measure);
+static YamlNode *read_node(Reader *reader, const yaml_event_t *event, int depth, Measure *measure);
 
 /** Is a key among those of the mapping being read, whose items begin at `first`? */
 static bool key_is_new(Reader *reader, GHashTable **seen, guint first, const YamlNode *key)
@@ -288,8 +310,10 @@ static YamlNode *read_container(Reader *reader, YamlNode *node, int depth, Measu
 		g_ptr_array_add(reader->open, item);
 	}
 	node->items_len = reader->open->len - first;
-	if (node->items_len > 0)
-		node->items = g_memdup2(&reader->open->pdata[first], node->items_len * sizeof *node->items);
+	if (node->items_len > 0) {
+		node->items = take_bytes(reader, node->items_len * sizeof *node->items, _Alignof(YamlNode *));
+		memcpy(node->items, &reader->open->pdata[first], node->items_len * sizeof *node->items);
+	}
 	g_ptr_array_set_size(reader->open, (gint)first);
 	return node;
 }
@@ -321,7 +345,7 @@ static const char *anchor_of(const yaml_event_t *event)
 	return (const char *)anchor;
 }
 
-static YamlNode *read_node(Reader *reader, yaml_event_t *event, int depth, Measure *measure)
+static YamlNode *read_node(Reader *reader, const yaml_event_t *event, int depth, Measure *measure)
 {
 	if (event->type == YAML_ALIAS_EVENT)
 		return read_alias(reader, event, depth, measure);
@@ -368,13 +392,28 @@ static bool read_stream(Reader *reader)
 	}
 }
 
+/** How many bytes from the start are surely ASCII and not NUL: most files have no others, and eight are seen at once. */
+static size_t ascii_len(const char *text, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	size_t at = 0;
+	for (; at + sizeof(uint64_t) <= len; at += sizeof(uint64_t)) {
+		uint64_t eight;
+		memcpy(&eight, text + at, sizeof eight);
+		if ((eight | (eight - ones)) & ones << 7)
+			break;
+	}
+	return at;
+}
+
 static bool read_document(Reader *reader)
 {
 	const YamlDocument *document = reader->document;
 	if (document->source_len > YAML_BYTES_MAX)
 		return mistake(reader, 0, 0, "larger than %d MiB", YAML_BYTES_MAX >> 20);
 	const char *bad = NULL;
-	if (!g_utf8_validate_len(document->source, document->source_len, &bad))
+	size_t plain = ascii_len(document->source, document->source_len);
+	if (!g_utf8_validate_len(document->source + plain, document->source_len - plain, &bad))
 		return mistake_at_offset(reader, (size_t)(bad - document->source),
 		        *bad ? "not UTF-8: save the file as UTF-8" : "a NUL byte cannot be used");
 	if (!yaml_parser_initialize(&reader->parser))
@@ -393,7 +432,7 @@ YamlDocument *yaml_parse_parts(const char *text, size_t len, const char *name, i
 {
 	g_autoptr(YamlDocument) document = g_new0(YamlDocument, 1);
 	document->name = g_utf8_make_valid(name, -1);
-	document->blocks = g_ptr_array_new_with_free_func(block_free);
+	document->blocks = g_ptr_array_new_with_free_func(g_free);
 	document->source_len = len;
 	document->source = len <= YAML_BYTES_MAX ? g_malloc(len + 1) : g_strdup("");
 	if (len <= YAML_BYTES_MAX) {
@@ -402,7 +441,8 @@ YamlDocument *yaml_parse_parts(const char *text, size_t len, const char *name, i
 	}
 	g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_autoptr(GPtrArray) open = g_ptr_array_new();
-	Reader reader = {.document = document, .anchors = anchors, .open = open};
+	Reader reader = {.document = document, .anchors = anchors, .open = open,
+	        .block_bytes = CLAMP(len * BLOCK_FOR_SOURCE, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX)};
 	if (read_document(&reader))
 		return g_steal_pointer(&document);
 

@@ -34,7 +34,7 @@ typedef struct YamlDocument {
 	char *name;
 	char *source;
 	size_t source_len;
-	GPtrArray *blocks; /* of nodes, and what their `items` point to */
+	GPtrArray *blocks; /* what nodes, items and texts are pieces of */
 	size_t nodes_len;
 } YamlDocument;
 

@@ -90,11 +90,12 @@ void yaml_set_plain(YamlNode *node)
 		node->kind = YAML_STRING;
 		return;
 	}
-	if (yaml_is_null(node->text))
+	bool letter = g_ascii_isalpha(*node->text);
+	if ((node->len <= 1 || node->len == 4) && yaml_is_null(node->text))
 		node->kind = YAML_NULL;
-	else if (yaml_is_boolean(node->text, &node->truth))
+	else if (letter && (node->len == 4 || node->len == 5) && yaml_is_boolean(node->text, &node->truth))
 		node->kind = YAML_BOOLEAN;
-	else if (yaml_is_integer(node->text, &node->number) || yaml_is_float(node->text, &node->number))
+	else if (!letter && (yaml_is_integer(node->text, &node->number) || yaml_is_float(node->text, &node->number)))
 		node->kind = YAML_NUMBER;
 	else
 		node->kind = YAML_STRING;

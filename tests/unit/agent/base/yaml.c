@@ -124,6 +124,47 @@ static void broken_text_is_refused(void)
 	assert_json("\xEF\xBB\xBF" "a: 1", "{\"a\":1}");
 }
 
+/* Bytes are looked at by eights until one is not plain; wherever it stands, it is found. */
+static void bad_bytes_are_found_at_every_place(void)
+{
+	for (size_t before = 0; before < 20; before++) {
+		g_autofree char *good = g_strnfill(before, 'a');
+		g_autofree char *umlaut = g_strdup_printf("%s\xC3\xBC: 1\n", good);
+		g_autoptr(YamlDocument) document = parse(umlaut);
+		g_assert_cmpuint(document->root->items[0]->len, ==, before + 2);
+		char text[32];
+		g_autofree char *place = g_strdup_printf("t.yml:1:%zu: ", before + 1);
+		int len = g_snprintf(text, sizeof text, "%s_: 1\n", good);
+		text[before] = '\xff';
+		assert_refused(text, (size_t)len, place);
+		text[before] = '\0';
+		assert_refused(text, (size_t)len, place);
+	}
+}
+
+/* The tree is cut from blocks: texts shorter and longer than one stay whole beside one another. */
+static void texts_of_all_lengths_stay_whole(void)
+{
+	GString *text = g_string_new(NULL);
+	const size_t lengths[] = {0, 1, 7, 8, 255, 256, 1023, 1024, 4096, 16383, 16384, 65535, 65536, 200000};
+	for (size_t i = 0; i < 400; i++) {
+		g_autofree char *value = g_strnfill(lengths[i % G_N_ELEMENTS(lengths)], (char)('a' + i % 26));
+		g_string_append_printf(text, "k%zu: ['%s', %zu]\n", i, value, i);
+	}
+	g_autoptr(YamlDocument) document = parse(text->str);
+	g_assert_cmpuint(document->root->items_len, ==, 800);
+	for (size_t i = 0; i < 400; i++) {
+		const YamlNode *pair = document->root->items[2 * i + 1];
+		const YamlNode *value = pair->items[0];
+		size_t len = lengths[i % G_N_ELEMENTS(lengths)];
+		g_assert_cmpuint(value->len, ==, len);
+		g_assert_cmpuint(strlen(value->text), ==, len);
+		g_assert_true(len == 0 || (value->text[0] == (char)('a' + i % 26) && value->text[len - 1] == value->text[0]));
+		g_assert_cmpfloat(pair->items[1]->number, ==, (double)i);
+	}
+	g_string_free(text, TRUE);
+}
+
 static void a_byte_order_mark_is_no_column(void)
 {
 	assert_json("\xEF\xBB\xBF" "a: 1\nb: 2\n", "{\"a\":1,\"b\":2}");
@@ -197,6 +238,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/yaml/control_characters_never_reach_a_terminal",
 	        control_characters_never_reach_a_terminal);
 	g_test_add_func("/yaml/broken_text_is_refused", broken_text_is_refused);
+	g_test_add_func("/yaml/bad_bytes_are_found_at_every_place", bad_bytes_are_found_at_every_place);
+	g_test_add_func("/yaml/texts_of_all_lengths_stay_whole", texts_of_all_lengths_stay_whole);
 	g_test_add_func("/yaml/a_byte_order_mark_is_no_column", a_byte_order_mark_is_no_column);
 	g_test_add_func("/yaml/line_ends_of_windows_and_tabs", line_ends_of_windows_and_tabs);
 	g_test_add_func("/yaml/alias_shares_its_anchor", alias_shares_its_anchor);
