@@ -33,8 +33,10 @@ GBytes *fd_read_all(int fd, size_t limit_bytes, const char *what, GError **error
 	}
 	g_autoptr(GByteArray) all = g_byte_array_sized_new((guint)MIN(hint, (size_t)G_MAXUINT / 2));
 	for (;;) {
-		size_t room = MAX(MIN(hint, (size_t)(1 << 20)), (size_t)512);
 		guint old = all->len;
+		/* A file that stays as long as it was is read without asking for more memory: the last byte is for its end. */
+		size_t wanted = old > 0 && old < hint ? hint - old : MAX(hint, (size_t)512);
+		size_t room = MIN(wanted, (size_t)(1 << 20));
 		if (old > limit_bytes) {
 			fail(error, ASSAY_ERROR_USER, "%s: larger than the limit of %zu bytes", what, limit_bytes);
 			return NULL;
