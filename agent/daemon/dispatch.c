@@ -169,6 +169,10 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, json_get_int(internal, "attempt", 1));
 	json_set_string(github, "run_attempt", number);
 	json_set_string(github, "server_url", daemon_url(daemon));
+	/* `actor` stays the one whose event it was. */
+	const char *rerun_by = json_get_string(internal, "rerun_by", NULL);
+	if (rerun_by)
+		json_set_string(github, "triggering_actor", rerun_by);
 	json_set(contexts, "github", github);
 	json_t *inputs = outputs ? json_object_get(json_object_get(json_object_get(internal, "resolved"), "call"), "inputs")
 	                         : json_object_get(call, "inputs");

@@ -44,6 +44,7 @@ jobs:
       - run: |
           echo "::debug::the size is ${{ needs.data.outputs.size }}"
           echo "attempt $GITHUB_RUN_ATTEMPT ${{ github.run_attempt }} debug=$RUNNER_DEBUG size=${{ needs.data.outputs.size }}"
+          echo "actor=$GITHUB_ACTOR=${{ github.actor }} by=$GITHUB_TRIGGERING_ACTOR=${{ github.triggering_actor }}"
           [ -n "${{ secrets.WORD }}" ] && printf %s "${{ secrets.WORD }}" | rev >&2
           echo "$GITHUB_RUN_ATTEMPT" >made.txt
       - uses: actions/upload-artifact@v4
@@ -86,6 +87,10 @@ expect "with its outputs" yes "$("$ASSAY" runs log "$run" --job "test (2)" | gre
 expect "debug is shown" yes "$("$ASSAY" runs log "$run" --job "test (2)" | grep -qF '##[debug]the size is 1' && echo yes)"
 expect "with the secret of today" yes "$("$ASSAY" runs log "$run" --job "test (2)" | grep -q drow-terces-dnoces && echo yes)"
 expect "the old log stays" yes "$("$ASSAY" runs log "$run" --attempt 1 --job "test (2)" | grep -q 'attempt 1 1 debug= size=1' && echo yes)"
+actors() { "$ASSAY" runs log "$run" --attempt "$1" --job "test (2)" | grep -o 'actor=[^ $]*=[^ $]* by=[^ $]*=[^ $]*$' | tail -1; }
+[ -n "$(actors 1)" ] || die "the log has no actor"
+expect "the actor is the push's, the one who triggers it is who asked" "$(actors 1 | sed "s/by=.*/by=$(id -un)=$(id -un)/")" "$(actors 2)"
+expect "of the first attempt both are one" "$(actors 1 | sed 's/ by.*//; s/actor/by/')" "$(actors 1 | sed 's/.* //')"
 expect "the old job stays failed" failure "$(old "$run" 1 | jq -r '.jobs[] | select(.key == "test (2)") | .status')"
 expect "and what it left out" skipped "$(old "$run" 1 | jq -r '.jobs[] | select(.key == "after") | .status')"
 expect "the run goes on" waiting "$(run_json "$run" | jq -r .status | sed s/running/waiting/)"

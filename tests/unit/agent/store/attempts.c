@@ -91,6 +91,22 @@ static void what_succeeded_is_kept_and_what_failed_is_new(Fixture *f, gconstpoin
 	g_assert_cmpstr(error_type(why), ==, "absent");
 }
 
+static void a_job_knows_who_ran_it_again(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	int64_t lint = test_job(f->store, f->run, "lint"), test = test_job(f->store, f->run, "test");
+	move(f, lint, RUN_SUCCESS);
+	move(f, test, RUN_FAILURE);
+	assert_ok(runs_settle(f->store, f->run, NULL, &error));
+	begin(f, "failed", false);
+	const int64_t jobs[] = {lint, test, again(f, test, "test", 2)};
+	const char *const wants[] = {NULL, NULL, "bob"};
+	for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
+		g_autoptr(json_t) job = runs_job_internal(f->store, jobs[i], NULL);
+		g_assert_cmpstr(json_get_string(job, "rerun_by", NULL), ==, wants[i]);
+	}
+}
+
 static void it_begins_with_its_own_first_job(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -212,6 +228,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define ADD(test) g_test_add("/attempts/" #test, Fixture, NULL, set_up, test, tear_down)
 	ADD(what_succeeded_is_kept_and_what_failed_is_new);
+	ADD(a_job_knows_who_ran_it_again);
 	ADD(it_begins_with_its_own_first_job);
 	ADD(an_overtaken_attempt_ends_with_its_last_job);
 	ADD(a_job_is_replaced_once);
