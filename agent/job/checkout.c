@@ -31,7 +31,6 @@
 #define STAGE "checkout"
 #define SUBMODULE_LEVELS_MAX 20
 #define MODULES_BYTES_MAX (1024 * 1024)
-#define LFS_POINTER_BYTES_MAX 1024
 #define LFS_BUFFER_BYTES (256 * 1024)
 #define LFS_AGE_S 10
 
@@ -215,22 +214,6 @@ static void add_to_index(Checkout *checkout, const char *path, const git_tree_en
 	git_index_add(checkout->index, &row);
 }
 
-/* "version https://git-lfs.github.com/spec/v1\noid sha256:HEX\nsize N\n" */
-static bool read_pointer(const git_blob *blob, char out_oid[HASH_HEX_BYTES], int64_t *out_size)
-{
-	if (git_blob_rawsize(blob) > LFS_POINTER_BYTES_MAX)
-		return false;
-	g_autofree char *text = g_strndup(git_blob_rawcontent(blob), (gsize)git_blob_rawsize(blob));
-	static const char version[] = "version https://git-lfs.github.com/spec/v1\n";
-	const char *oid = strstr(text, "\noid sha256:");
-	const char *size = strstr(text, "\nsize ");
-	if (!g_str_has_prefix(text, version) || !oid || !size)
-		return false;
-	g_strlcpy(out_oid, oid + strlen("\noid sha256:"), HASH_HEX_BYTES);
-	*out_size = g_ascii_strtoll(size + strlen("\nsize "), NULL, 10);
-	return strspn(out_oid, "0123456789abcdef") == HASH_HEX_BYTES - 1 && *out_size >= 0;
-}
-
 /* Only what .gitattributes gives to LFS is a pointer; the same text elsewhere is a text. */
 static bool is_for_lfs(Checkout *checkout, const char *path)
 {
@@ -375,7 +358,9 @@ static bool write_file(Checkout *checkout, const git_tree_entry *entry, int fold
 	        error);
 	char oid[HASH_HEX_BYTES];
 	int64_t size = 0;
-	if (fd >= 0 && checkout->spec->lfs && read_pointer(blob, oid, &size) && is_for_lfs(checkout, path))
+	if (fd >= 0 && checkout->spec->lfs &&
+	        lfs_read_pointer(git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob), oid, &size) &&
+	        is_for_lfs(checkout, path))
 		return write_lfs(checkout, oid, size, path, fd, error);
 	return fd >= 0 && write_blob(checkout, blob, path, fd, error);
 }

@@ -18,6 +18,7 @@
 #include "agent/base/json.h"
 #include "agent/base/library.h"
 
+#define POINTER_BYTES_MAX 1024
 #define MEDIA_TYPE "application/vnd.git-lfs+json"
 #define ANSWER_BYTES_MAX (1024 * 1024)
 #define ADDRESS_BYTES_MAX 8192
@@ -38,6 +39,26 @@ static struct {
 	CALLS(FIELD)
 } lib;
 #undef FIELD
+
+bool lfs_read_pointer(const char *bytes, size_t len, char out_oid[HASH_HEX_BYTES], int64_t *out_size)
+{
+	if (len == 0 || len > POINTER_BYTES_MAX)
+		return false;
+	g_autofree char *text = g_strndup(bytes, len);
+	static const char version[] = "version https://git-lfs.github.com/spec/v1\n";
+	const char *oid = strstr(text, "\noid sha256:");
+	const char *size = strstr(text, "\nsize ");
+	if (!g_str_has_prefix(text, version) || !oid || !size)
+		return false;
+	char hex[HASH_HEX_BYTES];
+	g_strlcpy(hex, oid + strlen("\noid sha256:"), sizeof hex);
+	int64_t bytes_there = g_ascii_strtoll(size + strlen("\nsize "), NULL, 10);
+	if (strspn(hex, "0123456789abcdef") != HASH_HEX_BYTES - 1 || bytes_there < 0)
+		return false;
+	memcpy(out_oid, hex, sizeof hex);
+	*out_size = bytes_there;
+	return true;
+}
 
 static bool load(GError **error)
 {

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/base/hash.h"
+
 typedef struct LfsRemote {
 	const char *url;   /* of the repository: http or https */
 	const char *user;
@@ -18,6 +20,12 @@ typedef struct LfsRemote {
 /** Takes the next bytes of the object. */
 typedef bool (*LfsPiece)(const void *bytes, size_t len, void *data, GError **error);
 
+/**
+ * Reads what stands in git instead of an object: "version https://git-lfs.github.com/spec/v1\noid sha256:HEX\nsize N\n".
+ *
+ * Returns   false for any other bytes; they are then the file itself
+ */
+bool lfs_read_pointer(const char *bytes, size_t len, char out_oid[HASH_HEX_BYTES], int64_t *out_size);
 /** Is it a remote that lfs_fetch() can ask? */
 bool lfs_is_http(const char *url);
 /**
