@@ -23,7 +23,9 @@ const char *step_input(MlContext *context, const char *name)
 	if (!text)
 		return NULL;
 	size_t len = strlen(text);
-	size_t first = strspn(text, " \t\r\n");
+	size_t first = 0;
+	while (g_ascii_isspace(text[first]))
+		first++;
 	if (first == len)
 		return NULL;
 	size_t last = len;
