@@ -1,217 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""X1 to X8: archives, images, repositories, environments, secrets, logs, disks, descriptors."""
+"""X3 to X8: repositories, environments, secrets, logs, disks, descriptors."""
 import base64
 import contextlib
-import gzip
-import hashlib
-import io
 import json
 import os
 import pathlib
 import re
-import shutil
 import socket
 import struct
 import subprocess
-import tarfile
 import threading
 import time
 import urllib.request
 
 from cases_files import holds
 from cases_processes import workers
-from lib import Agent, Attempt, NotHere, SLOW, Untried, rss_kib, sleep_until
+from lib import Agent, Attempt, NotHere, SLOW, rss_kib, sleep_until
 
 HEAD = "on: [push, workflow_dispatch]\njobs:\n  a:\n    runs-on: any\n    steps:\n"
-
-
-# ---- images, and what their layers hold ----
-
-def entry(name, data=None, kind=tarfile.REGTYPE, link="", mode=0o644, **more):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode, info.size = kind, link, mode, len(data or b"")
-    info.pax_headers = more.pop("pax", {})
-    for key, value in more.items():
-        setattr(info, key, value)
-    return info, data
-
-
-def layer(*entries):
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for info, data in entries:
-            tar.addfile(info, io.BytesIO(data) if data else None)
-    return raw.getvalue()
-
-
-def image(t, name, *layers, config=None, spoil=None):
-    """An image: the list's own with layers upon it; spoil() may change the blobs and what is said of them."""
-    folder = t.base / f"image-{name}"
-    shutil.copytree(t.rig.image(), folder)
-    blobs = folder / "blobs/sha256"
-
-    def put(data):
-        digest = hashlib.sha256(data).hexdigest()
-        (blobs / digest).write_bytes(data)
-        return {"digest": f"sha256:{digest}", "size": len(data)}
-    index = json.loads((folder / "index.json").read_text())
-    index["manifests"] = [each for each in index["manifests"] if (blobs / each["digest"][7:]).exists()][:1]
-    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
-    said = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())
-    for raw in layers:
-        packed = gzip.compress(raw, 1) if isinstance(raw, bytes) else raw[0]
-        described = put(packed)
-        manifest["layers"].append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **described})
-        said["rootfs"]["diff_ids"].append("sha256:" + (hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else raw[1]))
-    said["config"] = {**said.get("config", {}), **(config or {})}
-    manifest["config"].update(put(json.dumps(said).encode()))
-    if spoil:
-        spoil(manifest, blobs)
-    index["manifests"][0].update(put(json.dumps(manifest).encode()))
-    (folder / "index.json").write_text(json.dumps(index))
-    t.give_all(folder)
-    return folder
-
-
-def in_image(t, folder, script, store="store"):
-    return t.call([t.rig.assay, "exec", "--image", f"oci:{folder}", "--store", t.base / store, "--", "/bin/sh", "-c", script],
-                  timeout=180)
-
-
-def X1(t):
-    """archives: ways out by names and links, devices, set-user-ID, bombs (as layers of an image)"""
-    if not t.image:
-        raise Untried("tried as layers of images; archives of artifacts and caches, over the wire, are not tried here")
-    outside = t.base / "outside"
-    outside.mkdir()
-    (outside / "canary").write_text("do-not-take-me\n")
-    (outside / "canary").chmod(0o644)
-    t.give_all(outside)
-    up = "../" * 20 + str(outside)[1:]
-    evil = b"evil\n"
-    sym, hard = tarfile.SYMTYPE, tarfile.LNKTYPE
-    ways = {
-        "dotdot": [entry(f"{up}/made", evil)], "absolute": [entry(f"{outside}/made", evil)],
-        "dotdot-within": [entry(f"usr/../{up}/made", evil)],
-        "link-then-file": [entry("way", kind=sym, link=str(outside)), entry("way/made", evil)],
-        "link-up-then-file": [entry("way", kind=sym, link=up), entry("way/made", evil)],
-        "links-in-links": [entry("a", kind=sym, link=".."), entry("b", kind=sym, link=f"a/{up}"), entry("b/made", evil)],
-        "hardlink-out": [entry("took", kind=hard, link=f"{outside}/canary")],
-        "hardlink-up": [entry("took", kind=hard, link=f"{up}/canary")],
-        "hardlink-through-link": [entry("way", kind=sym, link=str(outside)), entry("took", kind=hard, link="way/canary")],
-        "overwrite-through-link": [entry("way", kind=sym, link=f"{outside}/canary"), entry("way", evil)],
-        "twice": [entry("double", b"one\n"), entry("double", kind=sym, link=str(outside)), entry("double/made", evil)],
-    }
-    for name, entries in ways.items():
-        folder = image(t, name, layer(*entries))
-        got = in_image(t, folder, "cat /took /way/canary /double/canary 2>/dev/null; echo inside")
-        contained = got.returncode == 0 and "inside" in got.stdout and "do-not-take-me" not in got.stdout
-        refused = got.returncode != 0 and got.stderr.strip() != ""
-        t.check(contained or refused, f"{name}: {'refused' if refused else 'contained'}", f"{got.returncode} {got.stdout} {got.stderr[-300:]}")
-        t.check(sorted(os.listdir(outside)) == ["canary"] and (outside / "canary").read_text() == "do-not-take-me\n"
-                and (outside / "canary").stat().st_nlink == 1, f"{name}: the host is as it was")
-    got = in_image(t, image(t, "nodes", layer(entry("node", kind=tarfile.CHRTYPE, devmajor=1, devminor=5, mode=0o666),
-                                              entry("disk", kind=tarfile.BLKTYPE, devmajor=7, devminor=0, mode=0o666),
-                                              entry("suid", open(t.rig.attempts, "rb").read(), mode=0o6755))),
-                   "head -c 1 /node | wc -c; /suid euid; id -u")
-    if got.returncode == 0:
-        t.check(got.stdout.split() == ["0", "0", "0", "0"], "nodes are none, set-user-ID has no effect", got.stdout + got.stderr)
-    else:
-        t.check("node" in got.stderr, "nodes are refused by name", got.stderr)
-    # bombs: each with the limit that it meets
-    zeros = 600 << 20
-    packed, raw = bomb(zeros)
-    got = in_image(t, image(t, "ratio", (packed, raw)), "echo inside")
-    t.check(got.returncode != 0 and re.search(r"ratio|times|expands|more than|compress", got.stderr), "a bomb by its ratio is refused by name",
-            f"{got.returncode} {got.stderr[-400:]}")
-    t.check(disk_bytes(t.base / "store") < 1 << 30, "and takes no disk", str(disk_bytes(t.base / "store")))
-    deep = layer(entry("/".join(["d"] * 400) + "/f", evil))
-    got = in_image(t, image(t, "deep", deep), "echo inside")
-    t.check(got.returncode != 0 or "inside" in got.stdout, "400 folders deep: refused or there", got.stderr[-300:])
-    # the control: Python's own tarfile, without its filters, does go out
-    elsewhere = t.base / "plain"
-    elsewhere.mkdir()
-    with tarfile.open(fileobj=io.BytesIO(layer(*ways["link-then-file"]))) as tar:
-        tar.extractall(elsewhere, **({"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}))
-    t.check((outside / "made").exists(), "control: a plain unpacking leads out")
-    (outside / "made").unlink()
-
-
-def bomb(size):
-    """A layer of one file of zeros, packed without ever being whole."""
-    raw, digest = io.BytesIO(), hashlib.sha256()
-    pack = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=9)
-    info = tarfile.TarInfo("zeros")
-    info.size = size
-    block = b"\0" * (1 << 20)
-    for part in [info.tobuf(), *([block] * (size >> 20)), b"\0" * 1024]:
-        pack.write(part)
-        digest.update(part)
-    pack.close()
-    return raw.getvalue(), digest.hexdigest()
-
-
-def disk_bytes(folder):
-    return sum(p.lstat().st_blocks * 512 for p in folder.rglob("*")) if folder.exists() else 0
-
-
-def X2(t):
-    """images: wrong digests and sizes, whiteouts through links, overlay's own attributes, huge configurations"""
-    if not t.image:
-        raise Untried("the sandbox knows no images")
-    outside = t.base / "outside"
-    outside.mkdir()
-    (outside / "canary").write_text("stay\n")
-    t.give_all(outside)
-
-    def wrong_bytes(manifest, blobs):
-        path = blobs / manifest["layers"][-1]["digest"][7:]
-        data = bytearray(path.read_bytes())
-        data[-9] ^= 1
-        path.write_bytes(bytes(data))
-
-    def other_layer(manifest, blobs):
-        (blobs / manifest["layers"][-1]["digest"][7:]).write_bytes(gzip.compress(layer(entry("other", b"x"))))
-
-    def wrong_size(manifest, blobs):
-        manifest["layers"][-1]["size"] += 7
-
-    def lied_config(manifest, blobs):
-        path = blobs / manifest["config"]["digest"][7:]
-        path.write_bytes(path.read_bytes().replace(b"PATH", b"HTAP"))
-    plain = layer(entry("plain", b"x\n"))
-    for name, spoil in (("wrong-bytes", wrong_bytes), ("other-layer", other_layer), ("wrong-size", wrong_size), ("config", lied_config)):
-        got = in_image(t, image(t, name, plain, spoil=spoil), "echo inside", store=f"store-{name}")
-        t.check(got.returncode != 0 and "inside" not in got.stdout and re.search(r"digest|size|bytes|sha256", got.stderr),
-                f"{name}: refused by name", f"{got.returncode} {got.stdout} {got.stderr[-300:]}")
-    got = in_image(t, image(t, "diff-id", (gzip.compress(plain), "0" * 64)), "echo inside", store="store-diff")
-    t.check(got.returncode != 0 and re.search(r"diff|digest|sha256", got.stderr), "diff_ids that are not true are refused", got.stderr[-300:])
-    for name, entries in (("whiteout-through-link", [[entry("way", kind=tarfile.SYMTYPE, link=str(outside))], [entry("way/.wh.canary", b"")]]),
-                          ("opaque-through-link", [[entry("way", kind=tarfile.SYMTYPE, link=str(outside))], [entry("way/.wh..wh..opq", b"")]]),
-                          ("whiteout-up", [[entry("../" * 20 + str(outside)[1:] + "/.wh.canary", b"")]])):
-        got = in_image(t, image(t, name, *(layer(*each) for each in entries)), "echo inside")
-        t.check((outside / "canary").exists(), f"{name}: the host's file is there", got.stderr[-200:])
-    pax = {f"SCHILY.xattr.{prefix}.overlay.{key}": value for prefix in ("user", "trusted")
-           for key, value in (("redirect", str(outside)), ("metacopy", ""), ("opaque", "y"), ("origin", "x"))}
-    folder = image(t, "attributes", layer(entry("etc", kind=tarfile.DIRTYPE, mode=0o755, pax=pax), entry("meta", b"m\n", pax=pax)))
-    got = in_image(t, folder, "cat /etc/passwd /meta; ls /etc/canary 2>&1", store="store-attributes")
-    marks = []
-    for path in (t.base / "store-attributes").rglob("*"):
-        with contextlib.suppress(OSError):
-            marks += [f"{path}: {each}" for each in os.listxattr(path, follow_symlinks=False)
-                      if re.search(r"overlay\.(redirect|metacopy|origin)", each)]
-    t.check(not marks, "overlay's own attributes of a layer are dropped", str(marks[:3]))
-    t.check(got.returncode != 0 or ("root:x:0" in got.stdout and "stay" not in got.stdout), "and hide and show nothing", got.stdout + got.stderr[-200:])
-    many = {"Env": [f"V{i}=x" for i in range(100000)]}
-    began = time.monotonic()
-    got = in_image(t, image(t, "environment", config=many), "env | wc -l")
-    t.check(got.returncode != 0 or got.stdout.strip().isdigit(), "10^5 variables: refused by name or there", got.stderr[-300:])
-    t.check(time.monotonic() - began < 20 * SLOW, "in bounded time")
-    if got.returncode != 0:
-        t.check(re.search(r"variables|Env|environment|larger|smaller", got.stderr), "the reason is the environment", got.stderr[-300:])
-    # the control: an honest image with the same layers runs
-    got = in_image(t, image(t, "honest", plain), "cat /plain", store="store-honest")
-    t.check(got.stdout == "x\n", "control: an honest one runs", got.stdout + got.stderr[-300:])
 
 
 def X3(t):
@@ -280,38 +86,42 @@ def X3(t):
 def X4(t):
     """PATH, LD_PRELOAD, IFS, BASH_ENV, GIT_* set by a job for what runs after it"""
     mark = t.base / "pwned"
-    inside = "/home/runner/work/app/app"
     evil = f"#!/bin/sh\necho x >>{mark}\necho ran-inside\nexit 0\n"
     library = t.base / "evil.so"
     source = t.base / "evil.c"
-    source.write_text('#include <stdlib.h>\n#include <fcntl.h>\n__attribute__((constructor)) static void c(void)'
-                      f'{{ open("{mark}", O_CREAT | O_WRONLY, 0644); }}\n')
+    source.write_text('#include <fcntl.h>\n#include <unistd.h>\n__attribute__((constructor)) static void c(void)'
+                      f'{{ open("{mark}", O_CREAT | O_WRONLY, 0644); if (write(1, "loaded-inside\\n", 14)) {{}} }}\n')
     built = subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], capture_output=True, check=False)
     if built.returncode != 0:
         t.not_here("LD_PRELOAD: there is no compiler here")
-        library.write_bytes(b"")
     names = ("git", "sh", "bash", "tar", "python3", "node", "env", "ls", "assay-worker")
+    inside = "$GITHUB_WORKSPACE"
+    preload = f"LD_PRELOAD={inside}/evil.so" if built.returncode == 0 else ""
     script = (f"echo {inside}/evil >>$GITHUB_PATH\n"
-              f"for v in LD_PRELOAD={inside}/evil.so LD_LIBRARY_PATH={inside} IFS=x BASH_ENV={inside}/evil/sh ENV={inside}/evil/sh "
+              f"for v in {preload} LD_LIBRARY_PATH={inside} IFS=x BASH_ENV={inside}/evil/sh ENV={inside}/evil/sh "
               f"GIT_SSH_COMMAND={inside}/evil/sh GIT_CONFIG_GLOBAL={inside}/gc GIT_EXEC_PATH={inside}/evil PYTHONSTARTUP={inside}/evil/sh "
               f"ASSAY_WORKER={inside}/evil/sh HOME={t.base} TMPDIR={t.base} G_DEBUG=fatal-warnings; do echo \"$v\" >>$GITHUB_ENV; done\n")
     lines = "".join(f"          {line}\n" for line in script.splitlines())
-    workflow = (HEAD + f"      - run: |\n{lines}      - uses: actions/checkout@v4\n        continue-on-error: true\n"
+    workflow = (HEAD + f"      - run: |\n{lines}      - uses: actions/checkout@v4\n"
                 "      - run: echo art >art\n        shell: /bin/busybox-or-sh {0}\n        continue-on-error: true\n"
                 "      - uses: actions/upload-artifact@v4\n        with: {name: a, path: .assay}\n"
                 "      - uses: actions/cache@v4\n        with: {path: .assay, key: k4}\n"
-                "      - run: git --version || true\n        continue-on-error: true\n")
-    files = {f"evil/{name}": evil for name in names} | {"evil.so": library.read_bytes(), "gc": f"[core]\n\tpager = {mark}\n"}
+                "      - run: git --version\n"
+                "      - run: print('by its path')\n        shell: /usr/bin/python3 {0}\n")
+    files = {f"evil/{name}": evil for name in names} | {"evil.so": library.read_bytes() if preload else b"",
+                                                          "gc": f"[core]\n\tpager = {mark}\n"}
     run = t.run(workflow, files=files)
+    t.check(run.status == "success", "the job's own parts go on: checkout, artifact, cache", str(run))
     t.check(not mark.exists(), "nothing of the agent's ran by the job's environment", str(run))
-    t.check("ran-inside" in run.text or "cannot be preloaded" in run.text or run.text.count("git version") == 0,
-            "control: inside it had its effect", str(run))
-    if built.returncode == 0:
-        subprocess.run(["/bin/true"], env={"LD_PRELOAD": str(library)}, check=False)
-        t.check(mark.exists(), "control: the library does what it should")
+    t.check("ran-inside" in run.lines, "control: inside PATH had its effect, the job's own bash is run", str(run))
+    t.check("by its path" in run.lines, "control: a program that is named by its path runs", str(run))
+    if preload:
+        t.check("loaded-inside" in run.lines, "control: inside LD_PRELOAD had its effect", str(run))
+        subprocess.run(["/bin/true"], env={"LD_PRELOAD": str(library)}, stdout=subprocess.DEVNULL, check=False)
+        t.check(mark.exists(), "control: where the path leads somewhere, the library makes its mark")
         mark.unlink()
-    environ = pathlib.Path(f"/proc/{os.getpid()}/environ")
-    t.check(environ.exists(), "the list's own environment is there")
+    subprocess.run(["sh", "-c", evil], stdout=subprocess.DEVNULL, check=False)
+    t.check(mark.exists(), "control: so does the program")
 
 
 def X5(t):
@@ -320,7 +130,7 @@ def X5(t):
     data = t.base / "data5"
     mark = "7%d.5" % os.getpid()
     encoded = base64.b64encode(secret.encode()).decode()
-    script = ("echo plain $S\necho $S | base64\nprintf %s $S | base64\nprintf %s \"$S\" | sed 's/./&\\n/g' | head -3\n"
+    script = (f"echo not-a-secret-{os.getpid()}\n" "echo plain $S\necho $S | base64\nprintf %s $S | base64\nprintf %s \"$S\" | sed 's/./&\\n/g' | head -3\n"
               "printf '%s' \"$S\" | head -c 4; sleep 0.2; printf '%s\\n' \"$S\" | tail -c +5\n"
               "printf %s \"$S\" | xxd -p 2>/dev/null || true\necho \"url=https://u:$S@h/\"\necho \"o=$S\" >>$GITHUB_OUTPUT\n"
               "echo \"$S\" >>$GITHUB_STEP_SUMMARY\necho \"::warning::$S\"\n"
@@ -332,11 +142,11 @@ def X5(t):
                 + "      - run: env | sort; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; ls -la . ~ /tmp; "
                 "find / -xdev -name 'core*' -newer /proc/1 2>/dev/null | head\n"
                 "      - run: echo \"${{ steps.x.outputs.o }}\"\n")
-    seen = []
+    seen, typed = [], []
     process = t.popen(t.run_command(workflow, "--secret", f"S={secret}", data=data))
-    watcher = threading.Thread(target=watch_arguments, args=(secret, process, seen))
+    watcher = threading.Thread(target=watch_arguments, args=(secret, process, seen, typed))
     watcher.start()
-    out, err = process.communicate(timeout=90 * SLOW)
+    out, err = process.communicate(timeout=240 * SLOW)
     watcher.join()
     text = (out + err).decode(errors="replace")
     # the split one: its halves come in two writes of one line, and are masked all the same
@@ -346,13 +156,15 @@ def X5(t):
     t.check("***" in text, "control: it was printed, and masked")
     own = [line for line in seen if str(process.pid) not in line]
     t.check(not own, "no process of the agent has it among its arguments or environment", str(own[:3]))
+    t.check(typed, "control: the command that it was typed in was seen")
     t.check(not holds(data, secret.encode()), "no file of the agent holds it")
+    t.check(holds(data, b"not-a-secret-%d" % os.getpid()), "control: the agent's files hold what else was printed")
     summary = json.loads(text.splitlines()[-1])["run"] if text.strip().endswith("}") else {}
     t.check(secret not in json.dumps(summary), "nor the run")
     # what it is not: a job's own author can send it away. Reversed it is shown, as docs/security.md says.
 
 
-def watch_arguments(secret, process, seen):
+def watch_arguments(secret, process, seen, typed):
     """Looks at all command lines and, as root, environments while the command runs, but the steps' own."""
     wanted = secret.encode()
     while process.poll() is None:
@@ -361,8 +173,10 @@ def watch_arguments(secret, process, seen):
                 continue
             with contextlib.suppress(OSError):
                 line = pathlib.Path("/proc", entry, "cmdline").read_bytes()
-                typed = b"/assay\0run\0" in line  # the command itself, or a child of its before it is another program
-                if wanted in line and not typed:
+                is_typed = b"/assay\0run\0" in line  # the command itself, or a child of its before it is another program
+                if wanted in line and is_typed:
+                    typed.append(entry)
+                elif wanted in line:
                     inside = os.readlink(f"/proc/{entry}/ns/pid") != os.readlink("/proc/self/ns/pid")
                     if not inside:
                         seen.append(f"{entry}: {line[:200]!r}")
@@ -386,7 +200,7 @@ def X6(t):
     for name in ("acme/talk", "acme/odd"):
         run = agent.dispatch(name)
         end = {}
-        deadline = time.monotonic() + 120 * SLOW
+        deadline = time.monotonic() + 300 * SLOW
         while end.get("status") not in ("success", "failure", "cancelled") and time.monotonic() < deadline:
             began = time.monotonic()
             end = agent.show(run)
@@ -397,19 +211,21 @@ def X6(t):
                     worker_peak = max(worker_peak, rss_kib(pid))
             time.sleep(0.05)
         t.check(end.get("status") == "success", f"{name}: the job ends", str(end))
-    log = agent.data / f"logs/{run}"
-    text = agent.run_log(run)
     t.check(peak - before < 16384, f"the agent's memory is flat ({before} to {peak} KiB)")
     t.check(worker_peak < 65536, f"the worker's too ({worker_peak} KiB)")
-    t.check(slow < 2 * SLOW, f"the agent answers meanwhile ({slow:.2f} s)")
+    t.check(slow < 30 * SLOW, f"the agent answers meanwhile ({slow:.2f} s)")
     sizes = [p.stat().st_size for p in (agent.data / "logs").rglob("*.log")]
     t.check(all(size < 5 << 20 for size in sizes), "the log keeps its limit", str(sizes))
-    run2 = t.run(HEAD + "      - run: printf 'a\\0b \\033[2J\\033]0;title\\007 \\377\\376 <script>alert(1)</script>\\n'\n")
-    t.check(any("a\ufffdb" in each or "a\\0b" in each or "a�b" in each for each in run2.lines), "NUL and bytes that are no text are shown as such", str(run2))
-    with contextlib.suppress(Exception):
-        page = urllib.request.urlopen(f"{agent.url}/runs/{run}", timeout=10).read().decode()
-        t.check("<script>alert" not in page, "a page shows markup as text")
-    del log, text
+    t.check(sizes and max(sizes) > 3 << 20, "control: the flood reached the log", str(sizes))
+    odd = "printf 'a\\0b \\033[2J\\033]0;title\\007 \\377\\376 \\033]52;c;eA==\\007 <script>alert(1)</script>\\n'"
+    run2 = t.run(HEAD + f"      - run: {odd}\n")
+    t.check(any("a\ufffdb" in each or "a\\0b" in each for each in run2.lines), "NUL and bytes that are no text are shown as such", str(run2))
+    agent.add_repo("acme/page", HEAD + f"      - run: {odd}\n")
+    shown = agent.wait(agent.dispatch("acme/page"))
+    page = agent.get(f"/acme/page/runs/{shown['number']}/jobs/a")
+    t.check("<script>alert" not in page, "a page shows markup as text")
+    t.check("&lt;script&gt;alert(1)" in page, "control: it shows it", page[-2000:])
+    t.check("\033" not in page and "\0" not in page, "and no terminal's escapes")
 
 
 def X7(t):
@@ -443,7 +259,7 @@ def X7(t):
         t.give_all(folder)
         who = [] if t.uid == 0 else ["setpriv", f"--reuid={t.uid}", f"--regid={t.uid}", "--clear-groups"]
         got = subprocess.run(["unshare", "--mount", "--propagation", "private", "bash", "-c", cage, "bash", str(folder), *who],
-                             env=t.environment(), capture_output=True, text=True, timeout=150 * SLOW, check=False)
+                             env=t.environment(), capture_output=True, text=True, timeout=600 * SLOW, check=False)
         try:
             told = json.loads(got.stdout.splitlines()[-1])
         except (IndexError, ValueError):
@@ -463,13 +279,13 @@ mount -t tmpfs -o size={size}m,nr_inodes=60000,mode=777 none $folder/mnt
 "$@" {assay} serve --data $folder/mnt/d --listen 127.0.0.1:0 --socket $folder/mnt/s --config $folder/assay.yml >$folder/mnt/out 2>$folder/mnt/log &
 agent=$!
 trap 'kill $agent; wait $agent; cat $folder/mnt/log | tail -5 >&2' EXIT
-for i in $(seq 400); do grep -q '^ready' $folder/mnt/out && break; sleep 0.05; done
+for i in $(seq 4000); do grep -q '^ready' $folder/mnt/out && break; sleep 0.05; done
 export ASSAY_SOCKET=$folder/mnt/s
 for r in fill calm; do "$@" {assay} repo add acme/$r file://$folder/$r; done
 "$@" {assay} runs dispatch acme/fill w.yml --ref main >/dev/null
 lowest=100
 began=
-for i in $(seq 900); do
+for i in $(seq 6000); do
     free=$(df --output=pcent $folder/mnt | tail -1 | tr -dc 0-9); inodes=$(df --output=ipcent $folder/mnt | tail -1 | tr -dc 0-9)
     [ $((100 - free)) -ge $lowest ] || lowest=$((100 - free))
     [ $((100 - inodes)) -ge $lowest ] || lowest=$((100 - inodes))
@@ -508,7 +324,7 @@ def X8(t):
             peer.close()
     t.check(agent.process.poll() is None, "the agent lives")
     t.check(agent.cli("runs", "list").returncode == 0, "and answers")
-    t.check(sleep_until(lambda: count() <= before + 1, 10), "it keeps none of the descriptors", f"{before} to {count()}")
+    t.check(sleep_until(lambda: count() <= before + 1, 120), "it keeps none of the descriptors", f"{before} to {count()}")
     t.check(rss_kib(agent.process.pid) - memory < 16384, "nor memory", f"{memory} to {rss_kib(agent.process.pid)} KiB")
     log = (t.base / "agent.log").read_text()
     t.check(len(log) < 200000, "and does not flood its own log", str(len(log)))
@@ -520,4 +336,4 @@ def X8(t):
     t.refused(Attempt("take_descriptor=1", "EPERM", control=None), Attempt("open=/proc/1/fd/3", "EACCES EPERM", control=None))
 
 
-CASES = [X1, X2, X3, X4, X5, X6, X7, X8]
+CASES = [X3, X4, X5, X6, X7, X8]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """J1 to J16: processes, ends, limits, namespaces, kernel interfaces."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -55,10 +56,10 @@ def J1(t):
 def J2(t):
     """kill -1, kill of every number, kill of PID 1"""
     agent = Agent(t, config="jobs: 4\n")
-    agent.add_repo("acme/calm", HEAD + "      - run: sleep 4; echo survived\n")
+    agent.add_repo("acme/calm", HEAD + "      - run: touch here; while [ ! -e go ]; do sleep 0.1; done; echo survived\n")
     calm = agent.dispatch("acme/calm")
-    agent.wait(calm, ("running",))
-    t.need(sleep_until(lambda: workers(agent), 20), "the calm job has a worker")
+    here = sleep_until(lambda: list((agent.data / "jobs").glob("*/work/*/*/here")), 120)
+    t.need(here, "the calm job is under way")
     script = ("import os,signal\nfor p in range(1, 140000):\n    if p != os.getpid():\n        try: os.kill(p, 9)\n"
               "        except OSError: pass\ntry: os.kill(-1, 9)\nexcept OSError: pass\nprint('tried all')\n")
     lines = "".join(f"          {line}\n" for line in script.splitlines())
@@ -66,6 +67,8 @@ def J2(t):
     wild = agent.dispatch("acme/wild")
     after = agent.wait(wild)
     t.check(after["status"] == "success", "the killer's own job is its only victim, and lives", str(after))
+    t.check(agent.show(calm)["status"] == "running", "control: another job was there all the time")
+    here[0].with_name("go").touch()
     calm_end = agent.wait(calm)
     t.check(calm_end["status"] == "success" and "survived" in agent.run_log(calm), "another job lives on", str(calm_end))
     t.check(agent.process.poll() is None, "the agent lives")
@@ -74,48 +77,73 @@ def J2(t):
     t.check(got.stdout == "137\n", "control: a kill in one's own namespace kills", got.stdout + got.stderr)
 
 
+# Each says that it is born, and inherits a lock: who can take it knows that none of them lives, however fast they change numbers.
+LOCKED = "exec 9>lock\nflock 9\n"
 LEAVE = """
-setsid -f sleep {mark}
-sh -c 'trap "" TERM INT HUP; exec sleep {mark}' &
+setsid -f sh -c 'printf x >>born; exec sleep {mark}'
+sh -c 'trap "" TERM INT HUP; printf x >>born; exec sleep {mark}' &
 python3 -c 'import ctypes,os,signal,time
 if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
-ctypes.CDLL(None).prctl(4, 0); signal.signal(15, signal.SIG_IGN); time.sleep(60)' {mark}
+ctypes.CDLL(None).prctl(4, 0); signal.signal(15, signal.SIG_IGN); open("born", "a").write("x"); time.sleep(600)' {mark} &
 """
 RABBITS = """
 python3 -c 'import os,time
-print("born", flush=True)
-for i in range(4): os.fork()
+for i in range(2): os.fork()
+with open("born", "a") as born: born.write("x")
 while True:
     if os.fork(): os._exit(0)
-    os.setsid(); time.sleep(0.002)' {mark} &
+    os.setsid(); time.sleep(0.005)' {mark} &
 """
+THERE = "while [ \"$(wc -c <born)\" -lt {count} ]; do sleep 0.1; done\ntouch ready\n"
+UNTIL_TOLD = "while [ ! -e go ]; do sleep 0.1; done\n"
+DEAF = "trap '' INT TERM\nwhile :; do sleep 1; done\n"
+
+
+def is_free(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return True
 
 
 def J3(t):
     """daemons: double fork, deaf to TERM, not dumpable, forking while they are ended"""
-    mark = marker()
-    outside = subprocess.run(["unshare", *([] if t.rig.is_root else ["-Ur"]), "--pid", "--fork", "--mount-proc", "bash", "-c",
-                              LEAVE.format(mark=mark) + "sleep 0.3; ls /proc | grep -c '^[0-9]'; grep -l -a " + mark
-                              + " /proc/[0-9]*/cmdline 2>/dev/null | wc -l"], capture_output=True, text=True, check=False)
-    t.check(int(outside.stdout.split()[-1]) >= 3, "control: outside they live on", outside.stdout + outside.stderr)
-    for name, script in (("daemons", LEAVE), ("rabbits", RABBITS)):
+    plain = t.base / "plain"
+    plain.mkdir()
+    (plain / "go").touch()
+    (plain / "leave.sh").write_text((LOCKED + "touch born\n" + LEAVE + THERE + UNTIL_TOLD).format(mark=marker(), count=3))
+    outside = subprocess.run(["unshare", *([] if t.rig.is_root else ["-Ur"]), "--pid", "--fork", "--mount-proc", "sh", "-c",
+                              "bash leave.sh; sleep 1; flock -n lock true; echo $?"], cwd=plain, capture_output=True, text=True, check=False)
+    t.check(outside.stdout.split() == ["1"], "control: outside they live on", outside.stdout + outside.stderr)
+    for name, script, count, end in (("daemons", LEAVE, 3, UNTIL_TOLD), ("rabbits", RABBITS, 4, UNTIL_TOLD), ("all", LEAVE + RABBITS, 7, DEAF)):
         mark = marker()
-        run = t.job(script.format(mark=mark) + "sleep 0.3\n")
-        left = processes(mark)
-        t.check(run.status == "success" and not left, f"{name} are dead when the job is reported done", f"{left} {run}")
-    # the same while it is cancelled
-    mark = marker()
-    process = t.popen(t.run_command(HEAD + "      - run: |\n" + "".join(
-        f"          {line}\n" for line in (LEAVE + RABBITS).format(mark=mark).splitlines())
-        + "          trap '' INT TERM\n          while :; do sleep 1; done\n"))
-    t.need(sleep_until(lambda: len(processes(mark)) > 3, 30), "the processes are there")
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    process.wait(60 * SLOW)
-    left = processes(mark)
-    t.check(not left, "and when it was cancelled", str(left))
+        data = t.base / f"data-{name}"
+        lines = "".join(f"          {line}\n" for line in
+                        (LOCKED + "touch born\n" + script + THERE + end).format(mark=mark, count=count).splitlines())
+        process = t.popen(t.run_command(HEAD + "      - run: |\n" + lines, data=data))
+        ready = sleep_until(lambda: list((data / "jobs").glob("*/work/*/*/ready")), 300)
+        t.need(ready, f"the {name} are there")
+        with open(ready[0].with_name("lock"), "rb") as lock:
+            t.need(not is_free(lock), f"control: the lock of the {name} is held")
+            if end == UNTIL_TOLD:
+                ready[0].with_name("go").touch()
+            else:
+                process.send_signal(signal.SIGINT)
+            out = process.communicate(timeout=300 * SLOW)[0].decode(errors="replace")
+            t.check(is_free(lock) and not processes(mark), f"{name} are dead when the job is reported {'done' if end == UNTIL_TOLD else 'cancelled'}",
+                    f"{processes(mark)} {out[-300:]}")
+            t.check(process.returncode == 0 or end == DEAF, f"control: the job of the {name} went well", out[-300:])
+
+
+def soon_gone(mark, whom):
+    """What lives a second after its owner's end would stay; how long a loaded machine takes is not what is asked."""
+    began = time.monotonic()
+    gone = sleep_until(lambda: not processes(mark), 60)
+    return gone, f"nothing of it outlives {whom} ({time.monotonic() - began:.2f} s)", str(processes(mark))
 
 
 def J4(t):
@@ -125,18 +153,18 @@ def J4(t):
     agent.add_repo("acme/w", HEAD + f"      - run: setsid -f sleep {mark}; sleep {mark}\n")
     # the worker
     run = agent.dispatch("acme/w")
-    t.need(sleep_until(lambda: len(processes(mark)) >= 2, 30), "control: its processes are there")
+    t.need(sleep_until(lambda: len(processes(mark)) >= 2, 120), "control: its processes are there")
     (folder, worker), = workers(agent).items()
     os.kill(worker, signal.SIGKILL)
-    t.check(sleep_until(lambda: not processes(mark), 1), "nothing of it lives a second after its worker", str(processes(mark)))
+    t.check(*soon_gone(mark, "its worker"))
     end = agent.wait(run)
     t.check(end["jobs"][0]["cause"] == "agent", "its cause is the agent's", str(end))
-    t.check(sleep_until(lambda: not folder.exists(), 5), "its folder is gone")
+    t.check(sleep_until(lambda: not folder.exists(), 60), "its folder is gone")
     # the agent: jobs go on, and are adopted
     mark = marker()
     agent.add_repo("acme/on", HEAD + f"      - run: |\n          sleep {mark} || true\n          echo went on\n")
     run = agent.dispatch("acme/on")
-    t.need(sleep_until(lambda: processes("sleep\0" + mark), 30), "the job is under way")
+    t.need(sleep_until(lambda: processes("sleep\0" + mark), 120), "the job is under way")
     agent.kill()
     time.sleep(0.3)
     napping = processes("sleep\0" + mark)
@@ -150,15 +178,15 @@ def J4(t):
     mark = marker()
     agent.add_repo("acme/both", HEAD + f"      - run: setsid -f sleep {mark}; sleep {mark}\n")
     run = agent.dispatch("acme/both")
-    t.need(sleep_until(lambda: len(processes(mark)) >= 2, 30), "the job is under way")
+    t.need(sleep_until(lambda: len(processes(mark)) >= 2, 120), "the job is under way")
     (folder, worker), = workers(agent).items()
     agent.kill()
     os.kill(worker, signal.SIGKILL)
-    t.check(sleep_until(lambda: not processes(mark), 1), "nothing of it lives a second after both", str(processes(mark)))
+    t.check(*soon_gone(mark, "both"))
     agent.start()
     end = agent.wait(run)
     t.check(end["status"] == "failure" and end["jobs"][0]["cause"] == "agent", "the next agent tells", str(end))
-    t.check(sleep_until(lambda: not folder.exists(), 10), "and has cleaned up")
+    t.check(sleep_until(lambda: not folder.exists(), 60), "and has cleaned up")
     # the process that waits to become workers
     zygotes = [p for p in children(agent.process.pid)]
     t.need(zygotes, "the agent has a waiting process")
@@ -215,11 +243,11 @@ def J5(t):
     worst = 0
     for _ in range(20):
         began = time.monotonic()
-        with urllib.request.urlopen(agent.url + "/healthz", timeout=20) as answer:
+        with urllib.request.urlopen(agent.url + "/healthz", timeout=60 * SLOW) as answer:
             answer.read()
         worst = max(worst, time.monotonic() - began)
         time.sleep(0.05)
-    t.check(worst < 1 * SLOW, f"the agent answers within a second ({worst * 1000:.0f} ms)")
+    t.check(worst < 20 * SLOW, f"the agent answers meanwhile ({worst * 1000:.0f} ms)")
     job = agent.wait(run)["jobs"][0]
     if "pids" in controllers(t) and "version 2" in t.call([t.rig.assay, "doctor"]).stdout:
         t.check(job["cause"] == "limit" and "processes" in job["message"], "the reason is the limit of processes", str(job))
@@ -240,7 +268,7 @@ def J6(t):
     if t.image:  # an image's /tmp is the disk's
         ways = tuple(how for how in ways if how != "tmpfs")
     jobs = "".join(f"  {how}:\n    runs-on: any\n    steps:\n      - run: ./try memory={how} | tee said; grep -q ok said\n" for how in ways)
-    run = t.run("on: push\njobs:\n" + jobs, files={"try": t.rig.attempts.read_bytes()}, timeout=240,
+    run = t.run("on: push\njobs:\n" + jobs, files={"try": t.rig.attempts.read_bytes()}, timeout=400,
                 config="limits:\n  job_memory: 64 MiB\njobs: 2\n")
     held = "memory" in controllers(t)
     by_name = {job["name"]: job for job in run.jobs}
@@ -269,7 +297,7 @@ def J7(t):
     script = f"python3 -c '{burn}'; sleep 0.2; cat /proc/self/stat >/dev/null; times"
     command = t.place_command(script)
     began = time.monotonic()
-    got = t.call(command, env=t.environment(ABUSE_CPUS="0.5"))
+    got = t.call(command, env=t.place_environment(ABUSE_CPUS="0.5"))
     wall = time.monotonic() - began
     if "CPU time is not limited" in got.stderr:
         t.not_here("no cpu controller is this agent's")
@@ -279,7 +307,7 @@ def J7(t):
             got.stdout + got.stderr)
     for _ in range(5):
         began = time.monotonic()
-        free = t.call(command)
+        free = t.call(command, env=t.place_environment())
         share = sum(float(m) * 60 + float(s) for m, s in re.findall(r"(\d+)m([\d.]+)s", free.stdout.splitlines()[-1])) / (
             time.monotonic() - began)
         if share > 0.6:
@@ -332,8 +360,10 @@ def J12(t):
     said, code = on_terminal(t, command, feed=True)
     t.check("controlling_terminal\tENXIO" in said, "with a terminal as its input it has no controlling one", said)
     t.check(re.search(r"steal_terminal\t(EPERM|ENOTTY|EIO)", said), "and cannot take it", said)
-    said, code = on_terminal(t, [t.rig.attempts, "controlling_terminal"], feed=False)
+    said, code = on_terminal(t, [t.rig.attempts, "controlling_terminal", "steal_terminal"], feed=False)
     t.check("controlling_terminal\tok" in said, "control: outside it has", said)
+    if t.uid == 0:  # taking one that is another session's is root's
+        t.check("steal_terminal\tok" in said, "control: outside root takes it", said)
 
 
 def on_terminal(t, command, feed):
@@ -378,23 +408,26 @@ def J14(t):
                    f"      - if: always()\n        run: echo afterwards\n"
                    for name, text in scripts.items())
     began = time.monotonic()
-    run = t.run("on: push\njobs:\n" + jobs, config="jobs: 8\n", timeout=90)
+    run = t.run("on: push\njobs:\n" + jobs, config="jobs: 8\n", timeout=300)
     took = time.monotonic() - began
     t.need(len(run.jobs) == len(scripts), str(run))
     for job in run.jobs:
         t.check(job["cause"] == "timeout", f"{job['name']} ends by its time limit", str(job))
-    # the limit, then INT, 7.5 s later TERM, 2.5 s later KILL
-    t.check(limit <= took <= limit + 10 + 2 * SLOW, f"on time: {took:.1f} s for {limit} s and the grace of 10")
+    t.check("heard" in run.lines, "control: one that heeds is told first", run.text[-600:])
+    # the limit, then INT, 7.5 s later TERM, 2.5 s later KILL; the scripts sleep ten minutes, and the call ends before them
+    t.check(limit + 10 <= took, f"each has its grace, and ends: {took:.1f} s for {limit} s and the grace of 10")
     t.check(run.text.count("afterwards") >= 2 * len(scripts), "steps with always() run afterwards", run.text[-600:])
+    calm = t.run("on: push\njobs:\n  calm:\n    runs-on: any\n    timeout-minutes: 10\n    steps:\n      - run: sleep 1\n")
+    t.check(calm.status == "success", "control: within its limit it is left alone", str(calm))
 
 
 def J15(t):
     """ten thousand orphans, every exit code, every fatal signal"""
     count = int(os.environ.get("ASSAY_ABUSE_ORPHANS", "3000" if not t.rig.guest else "500"))
     got = t.call(t.exec_command("cat >try && chmod 755 try && ./try orphans=%d; "
-                            "for i in $(seq 100); do n=$(ls -d /proc/[0-9]* | wc -l); [ $n -lt 10 ] && break; sleep 0.1; done; echo $n" % count),
-                 input=t.rig.attempts.read_bytes(), timeout=200)
-    t.check(f"ok\t{count}" in got.stdout, f"{count} orphans", got.stdout + got.stderr)
+                            "for i in $(seq 600); do n=$(ls -d /proc/[0-9]* | wc -l); [ $n -lt 10 ] && break; sleep 0.1; done; echo $n" % count),
+                 input=t.rig.attempts.read_bytes(), timeout=400)
+    t.check(f"ok\t{count}" in got.stdout, f"control: {count} orphans are made", got.stdout + got.stderr)
     t.check(int(got.stdout.split()[-1]) < 10, "all reaped", got.stdout[-100:])
     codes = range(0, 256, 50 if t.rig.guest or t.image else 1)
     wrong = [code for code in codes if t.shell(f"exit {code}").returncode != code]

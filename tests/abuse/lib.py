@@ -8,6 +8,7 @@ with the errno as its reason, and never an entry of a list.
 import contextlib
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -37,6 +39,10 @@ class NotHere(Exception):
 
 class Untried(Exception):
     """This executor's part of a case that nobody has written."""
+
+
+class Pointless(Exception):
+    """A case that says nothing of this executor."""
 
 
 def sleep_until(what, seconds, step=0.02):
@@ -111,16 +117,24 @@ class Rig:
         (self.sensitive / "token").write_text("canary-token\n")
         (self.sensitive / "token").chmod(0o600)
 
-    def image(self):
-        """An image as a folder: busybox, and of this machine's programs those that the cases' jobs use."""
-        folder = self.root / "image"
+    def make_image(self, name, *layers):
+        folder = self.root / name
         if not folder.exists():
             maker = pathlib.Path(__file__).resolve().parent.parent / "fixtures/oci-image.py"
             subprocess.run([sys.executable, maker, "layout", folder, "--config", '{"Env":["PATH=/usr/bin:/bin"]}'],
                            check=True, stdout=subprocess.DEVNULL)
-            add_layer(folder, programs_layer())
+            for make in layers:
+                add_layer(folder, make())
             subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
         return folder
+
+    def image(self):
+        """An image as a folder: busybox, and of this machine's programs those that the cases' jobs use."""
+        return self.make_image("image", programs_layer)
+
+    def small_image(self):
+        """The same with busybox alone: what other images are made of."""
+        return self.make_image("small-image")
 
     def close(self):
         subprocess.run(["chmod", "-R", "u+rwX", str(self.root)], check=False, stderr=subprocess.DEVNULL)
@@ -142,14 +156,14 @@ class Rig:
                 command = ["unshare", *user, "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--mount-proc",
                            "--propagation", "private", "sh", "-c",
                            'exec 9<"$1"; mount -t tmpfs none /tmp; exec /proc/self/fd/9 "$2"', "sh", *command]
-            got = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOW, check=False,
+            got = subprocess.run(command, capture_output=True, text=True, timeout=240 * SLOW, check=False,
                                  cwd=self.root, env=self.environment(), stdin=subprocess.DEVNULL)
             rows = parse(got.stdout)
             self.controls[key] = rows.get(text, ("lost", got.stderr.strip()))
         return self.controls[key]
 
 
-PROGRAMS = ("bash cat chmod cp cut dd env find grep head id ln ls mkdir mkfifo mv printf rm seq setsid sha256sum sleep sort "
+PROGRAMS = ("bash cat chmod cp cut dd env find flock grep head id ln ls mkdir mkfifo mv printf rm seq setsid sha256sum sleep sort "
             "stat tail tee test touch tr true wc yes xxd python3").split()
 
 
@@ -208,6 +222,52 @@ def add_layer(folder, raw):
     (folder / "index.json").write_text(json.dumps(index))
 
 
+def entry(name, data=None, kind=tarfile.REGTYPE, link="", mode=0o644, **more):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode, info.size = kind, link, mode, len(data or b"")
+    info.pax_headers = more.pop("pax", {})
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, data
+
+
+def layer(*entries):
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, data in entries:
+            tar.addfile(info, io.BytesIO(data) if data else None)
+    return raw.getvalue()
+
+
+def image_with(t, name, *layers, config=None, spoil=None):
+    """A small image with layers upon it; spoil() may change the blobs and what is said of them."""
+    folder = t.base / f"image-{name}"
+    shutil.copytree(t.rig.small_image(), folder)
+    blobs = folder / "blobs/sha256"
+
+    def put(data):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+    index = json.loads((folder / "index.json").read_text())
+    index["manifests"] = [each for each in index["manifests"] if (blobs / each["digest"][7:]).exists()][:1]
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    said = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())
+    for raw in layers:
+        packed = gzip.compress(raw, 1) if isinstance(raw, bytes) else raw[0]
+        described = put(packed)
+        manifest["layers"].append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **described})
+        said["rootfs"]["diff_ids"].append("sha256:" + (hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else raw[1]))
+    said["config"] = {**said.get("config", {}), **(config or {})}
+    manifest["config"].update(put(json.dumps(said).encode()))
+    if spoil:
+        spoil(manifest, blobs)
+    index["manifests"][0].update(put(json.dumps(manifest).encode()))
+    (folder / "index.json").write_text(json.dumps(index))
+    t.give_all(folder)
+    return folder
+
+
 def parse(text):
     rows = {}
     for line in text.splitlines():
@@ -230,6 +290,7 @@ class Context:
         self.temporary.mkdir()
         self.give(self.temporary)
         self.passed, self.lacking, self.failures, self.untried = [], [], [], []
+        self.controls = 0  # what was shown to work outside
         self.image = executor == "container"
         self.closing = []
         self.known_networks = None
@@ -239,6 +300,7 @@ class Context:
     def check(self, good, what, detail=""):
         if good:
             self.passed.append(what)
+            self.controls += what.startswith("control: ")
         else:
             self.failures.append(f"{what}{': ' if detail else ''}{detail}")
         return good
@@ -246,6 +308,7 @@ class Context:
     def need(self, good, what):
         if not good:
             raise Failed(what)
+        self.controls += what.startswith("control: ")
 
     def not_here(self, why):
         self.lacking.append(why)
@@ -289,7 +352,7 @@ class Context:
         self.closing.append(lambda: end_process(process))
         return process
 
-    def call(self, command, timeout=120, **more):
+    def call(self, command, timeout=300, **more):
         given = more.pop("input", None)
         process = self.popen(command, stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL, **more)
         try:
@@ -303,8 +366,25 @@ class Context:
 
     # ---- inside ----
 
+    def store(self):
+        """Where the list's own image is unpacked, once a user and not once a case."""
+        folder = self.rig.root / f"store-{self.user}"
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            self.give(folder)
+        return folder
+
+    def data_folder(self, path=None):
+        """An agent's folder; its images are the shared ones."""
+        path = path or self.base / "data"
+        if self.image and not path.exists():
+            path.mkdir(mode=0o700)
+            (path / "images").symlink_to(self.store())
+            self.give(path)
+        return path
+
     def exec_command(self, script, *arguments, network="none", allow=()):
-        where = ["--image", f"oci:{self.rig.image()}", "--store", self.base / "store"] if self.image else []
+        where = ["--image", f"oci:{self.rig.image()}", "--store", self.store()] if self.image else []
         return [self.rig.assay, "exec", "--executor", self.executor, *where, "--network", network,
                 *(f"--allow={each}" for each in allow), "--", "/bin/sh", "-c", script,
                 "sh", *arguments]
@@ -319,7 +399,7 @@ class Context:
                 rows[text] = ("lost", f"exit {got.returncode} {got.stderr.strip()[-300:]}")
         return rows
 
-    def shell(self, script, network="none", timeout=60):
+    def shell(self, script, network="none", timeout=300):
         return self.call(self.exec_command(script, network=network), timeout=timeout, tun=network == "full")
 
     def networks(self):
@@ -332,10 +412,14 @@ class Context:
             self.known_networks = ("none", "loopback", *(("full",) if got.returncode == 0 else ()), "host")
         return self.known_networks
 
+    def in_folder(self, image, script, store="store"):
+        """In an image that is another than the list's own."""
+        return self.call([self.rig.assay, "exec", "--image", f"oci:{image}", "--store", self.base / store, "--", "/bin/sh", "-c", script])
+
     def unfiltered(self, texts):
         """The same place without its filter of system calls: what the other walls hold alone."""
         command = self.place_command('cat >try && chmod 755 try && exec ./try "$@"', *texts)
-        got = self.call(command, input=self.rig.attempts.read_bytes())
+        got = self.call(command, input=self.rig.attempts.read_bytes(), env=self.place_environment())
         rows = parse(got.stdout)
         for text in texts:
             if text not in rows:
@@ -344,6 +428,11 @@ class Context:
 
     def place_command(self, script, *arguments):
         return [self.rig.unfiltered, self.steps_uid(), self.temporary, "/bin/sh", "-c", script, "sh", *arguments]
+
+    def place_environment(self, **more):
+        if self.image:
+            more |= {"ABUSE_IMAGE": f"oci:{self.rig.image()}", "ABUSE_STORE": str(self.store())}
+        return self.environment(**more)
 
     def judge(self, attempts, rows, where=""):
         for attempt in attempts:
@@ -359,8 +448,11 @@ class Context:
             control, why = self.rig.outside(attempt.outside, attempt.control)
             if control == "ok":
                 self.passed.append(said)
+                self.controls += 1
             elif control in attempt.absent:
                 self.not_here(f"{attempt.outside} meets {control} outside too")
+            elif control in ("EACCES", "EPERM") and not self.rig.is_root:
+                self.not_here(f"{attempt.outside} is root's outside too, and this list is run by a user")
             else:
                 self.check(False, said, f"its control {attempt.outside} ({attempt.control}) met {control} {why}")
 
@@ -372,8 +464,7 @@ class Context:
                    "" if network == "none" else f" [{network}]")
 
     def refused_without_filter(self, *attempts):
-        if self.executor != "sandbox":
-            return
+        attempts = [each for each in attempts if not self.image or each.image]
         self.judge(attempts, self.unfiltered([a.text for a in attempts]), " [no filter]")
 
     def await_line(self, process, wanted):
@@ -385,7 +476,7 @@ class Context:
 
     def exec_folder(self):
         """The work folder, on the host, of a command of `assay exec` that is under way."""
-        found = sleep_until(lambda: [p for p in self.temporary.glob("assay-exec-*/work") if p.is_dir()], 20)
+        found = sleep_until(lambda: [p for p in self.temporary.glob("assay-exec-*/work") if p.is_dir()], 120)
         self.need(found, "assay exec made no work folder")
         return found[0]
 
@@ -420,12 +511,12 @@ class Context:
 
     def run_command(self, workflow, *arguments, files=None, config=None, data=None):
         command = [self.rig.assay, "run", "--json", "--repo", self.repo(workflow, files), "--data",
-                   data or self.base / "data", "--executor", "sandbox"]
+                   self.data_folder(data), "--executor", "sandbox"]
         if config or self.image:
             command += ["--config", self.config(config or "")]
         return [*command, *arguments]
 
-    def run(self, workflow, *arguments, timeout=120, **more):
+    def run(self, workflow, *arguments, timeout=300, **more):
         """`assay run`: the job's lines, and the run as JSON."""
         got = self.call(self.run_command(workflow, *arguments, **more), timeout=timeout)
         return Run(got)
@@ -484,7 +575,7 @@ class Agent:
 
     def __init__(self, context, options=(), config=None, data=None):
         self.context = context
-        self.data = data or context.base / "agent"
+        self.data = context.data_folder(data or context.base / "agent")
         self.socket = context.base / "agent.sock"
         self.options = [*options]
         if config or context.image:
@@ -515,6 +606,14 @@ class Agent:
             self.context.need(got.returncode == 0, f"assay {' '.join(map(str, arguments))}: {got.stderr}")
         return got
 
+    def get(self, path):
+        """A page or an answer of the API, as the socket's own user sees it."""
+        wire = http.client.HTTPConnection("x", timeout=120 * SLOW)
+        wire.sock = socket.socket(socket.AF_UNIX)
+        wire.sock.connect(str(self.socket))
+        wire.request("GET", path)
+        return wire.getresponse().read().decode(errors="replace")
+
     def add_repo(self, name, workflow, files=None):
         """A bare repo with one commit."""
         context = self.context
@@ -532,14 +631,14 @@ class Agent:
         """Starts a workflow; the number of its run."""
         got = self.cli("runs", "dispatch", name, workflow, "--ref", "main", "--json", *arguments)
         delivery = json.loads(got.stdout)["delivery"]
-        found = sleep_until(lambda: json.loads(self.cli("runs", "list", "--delivery", delivery, "--json").stdout)["runs"], 20)
+        found = sleep_until(lambda: json.loads(self.cli("runs", "list", "--delivery", delivery, "--json").stdout)["runs"], 120)
         self.context.need(found, f"the dispatch of {name} started no run")
         return found[0]["id"]
 
     def show(self, run):
         return json.loads(self.cli("runs", "show", str(run), "--json").stdout)
 
-    def wait(self, run, statuses=("success", "failure", "cancelled", "skipped"), seconds=60):
+    def wait(self, run, statuses=("success", "failure", "cancelled", "skipped"), seconds=300):
         seen = {}
 
         def arrived():

@@ -4,8 +4,8 @@
 
     tests/abuse/run.py --build build-release [--guest] [--users root,user] [--executors sandbox] [CASE…]
 
-One line a case: PASS, FAIL, KNOWN (it does not hold, and we know), or NOT HERE with the reason for which this kernel
-cannot show it. With ASSAY_ABUSE_TABLE=FILE
+One line a case: PASS, FAIL, KNOWN (it does not hold, and we know), NOT HERE with the reason for which this kernel
+cannot show it, or - where it says nothing of the executor. With ASSAY_ABUSE_TABLE=FILE
 the table also goes there. Exit status 1 when a case fails.
 """
 import argparse
@@ -18,6 +18,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
+import cases_archives  # noqa: E402
 import cases_files  # noqa: E402
 import cases_inputs  # noqa: E402
 import cases_network  # noqa: E402
@@ -26,7 +27,7 @@ import lib  # noqa: E402
 
 # What does not hold yet, by case: it is tried and told, does not fail the run, and fails it once it holds.
 KNOWN = {}
-ALL = cases_files.CASES + cases_processes.CASES + cases_network.CASES + cases_inputs.CASES
+ALL = cases_files.CASES + cases_processes.CASES + cases_network.CASES + cases_archives.CASES + cases_inputs.CASES
 
 
 def run_case(rig, case, executor, user):
@@ -35,6 +36,8 @@ def run_case(rig, case, executor, user):
         case(context)
     except lib.Untried as why:
         context.untried.append(str(why))
+    except lib.Pointless as why:
+        return "-", str(why)
     except lib.NotHere as why:
         context.not_here(str(why))
     except lib.Failed as why:
@@ -50,8 +53,10 @@ def run_case(rig, case, executor, user):
         return "FAIL", "it holds now: take it from the list of what does not"
     if context.untried and not context.passed:
         return "UNTRIED", "; ".join(context.untried)
-    if not context.passed:
+    if not context.controls and context.lacking or not context.passed:
         return "NOT HERE", "; ".join(dict.fromkeys(context.lacking)) or "nothing was tried"
+    if not context.controls:
+        return "FAIL", "no control of it works outside, so it says nothing"
     note = "; ".join(dict.fromkeys(context.lacking))
     return "PASS", f"{len(context.passed)} tried" + (f"; not here: {note}" if note else "") + (
         f"; untried: {'; '.join(context.untried)}" if context.untried else "")
