@@ -13,7 +13,8 @@ for program in mmdebstrap qemu-system-x86_64 qemu-img mke2fs cpio; do
 done
 work=$(mktemp -d "${TMPDIR:-/tmp}/assay-guest.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-image=$(timeout "${ASSAY_GUEST_BUILD_S:-300}" "$here/make-guest.sh" -p "python3 git jq iproute2 libcurl4" 2>"$work/log") ||
+# abuse.sh names the same packages, so one image serves both
+image=$(timeout "${ASSAY_GUEST_BUILD_S:-300}" "$here/make-guest.sh" -p "python3 git jq iproute2 libarchive13 libcurl4 busybox-static" 2>"$work/log") ||
 	none "it was not built within ${ASSAY_GUEST_BUILD_S:-300} s: $(tail -1 "$work/log")"
 mkdir -p "$work/in/bin" "$work/in/lib"
 cp "$build"/assay "$build"/assay-agent "$build"/assay-worker "$work/in/bin/"
