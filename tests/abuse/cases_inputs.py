@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -91,7 +92,8 @@ def X4(t):
     source = t.base / "evil.c"
     source.write_text('#include <fcntl.h>\n#include <unistd.h>\n__attribute__((constructor)) static void c(void)'
                       f'{{ open("{mark}", O_CREAT | O_WRONLY, 0644); if (write(1, "loaded-inside\\n", 14)) {{}} }}\n')
-    built = subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], capture_output=True, check=False)
+    compiler = shutil.which("cc") or shutil.which("gcc") or "false"
+    built = subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], capture_output=True, check=False)
     if built.returncode != 0:
         t.not_here("LD_PRELOAD: there is no compiler here")
     names = ("git", "sh", "bash", "tar", "python3", "node", "env", "ls", "assay-worker")
@@ -238,6 +240,13 @@ def X7(t):
             ("/dev/shm", "head -c 200M /dev/zero >/dev/shm/f; rm -f /dev/shm/f", "No space left")):
         run = t.run(HEAD + f"      - run: |\n          {script} || true\n          echo alive\n", config="limits:\n  job_memory: 64 MiB\n")
         t.check(expected in run.text or run.cause == "oom", f"{what} ends at the job's memory", str(run))
+    small = t.base / "small"
+    small.mkdir()
+    got = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs -o size=16m none "$0"; '
+                          'head -c 12M /dev/zero >"$0/first" && echo first; head -c 12M /dev/zero >"$0/second"', small],
+                         capture_output=True, text=True, check=False)
+    t.check(got.stdout == "first\n" and "No space left" in got.stderr, "control: a disk without a watch is filled, and the next writer meets it",
+            got.stdout + got.stderr)
     # the agent on a small disk of its own; the job fills its workspace
     cage = CAGE.format(assay=t.rig.assay, size=320 if t.image else 220)
     workflow = HEAD + ("      - run: |\n          for i in $(seq 60); do head -c 8M /dev/zero >big$i || echo filled; sleep 0.1; done; sleep 3\n"
