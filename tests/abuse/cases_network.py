@@ -102,7 +102,8 @@ def N5(t):
     wanted = [Attempt(f"tcp=127.0.0.1:{port}", "ECONNREFUSED"), Attempt(f"tcp=192.0.0.1:{port}", "ENETUNREACH", control=None),
               Attempt("tcp=192.0.0.3:80", "ENETUNREACH", control=None), Attempt("tcp=100.100.100.200:80", "ENETUNREACH", control=None),
               Attempt("udp=224.0.0.251:5353", "ENETUNREACH", control=None)]
-    for address in own_addresses():
+    routes = subprocess.run(["ip", "-4", "route", "show", "default"], capture_output=True, text=True, check=False).stdout
+    for address in own_addresses() if routes else []:
         server = socket.socket()
         server.bind((address, 0))
         server.listen(8)

@@ -41,7 +41,7 @@ static int try_tcp(const char *where)
 		return errno;
 	struct pollfd wait = {.fd = fd, .events = POLLOUT};
 	socklen_t len = sizeof why;
-	if (poll(&wait, 1, 2000) != 1)
+	if (poll(&wait, 1, 20000) != 1) /* a refusal comes at once; an answer may be slow on a busy machine */
 		return ETIMEDOUT;
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &len);
 	return why;

