@@ -136,6 +136,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	}
 	folders_forget(daemon);
 	dispatch_adopt(daemon);
+	daemon->adopted = true;
 	folders_sweep(daemon);
 	gatekeeper_arm(daemon);
 	schedule_begin(daemon);

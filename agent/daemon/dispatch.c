@@ -29,17 +29,15 @@
 #define KNOWN_REPOS_MAX 500                        /* of which a task is told, as sources of actions */
 #define GRACE_US (10LL * G_USEC_PER_SEC)
 
-static json_t *repo_object(Daemon *daemon, int64_t repo, GError **error)
+/* found: the repo's row; NULL under `assay run`. */
+static json_t *repo_object(Daemon *daemon, const json_t *found)
 {
-	if (repo == 0 && daemon->local) {
+	if (!found) {
 		json_t *object = json_object();
 		json_set_string(object, "name", json_get_string(daemon->local, "repo", "local/workspace"));
 		json_set_string(object, "url", json_get_string(daemon->local, "folder", ""));
 		return object;
 	}
-	g_autoptr(json_t) found = repos_get_id(daemon->store, repo, error);
-	if (!found)
-		return NULL;
 	const char *name = json_get_string(found, "name", "");
 	g_autofree char *mirror = g_strdup_printf("%s/repos/%s.git", daemon->config->data, name);
 	json_t *object = json_object();
@@ -191,15 +189,11 @@ static bool is_untrusted(const json_t *internal)
 	return json_get_bool(json_object_get(internal, "run"), "untrusted", false);
 }
 
-static const char *network_of(Daemon *daemon, const Task *task, const json_t *internal)
+static const char *network_of(const Daemon *daemon, const json_t *repo, const json_t *internal)
 {
 	if (is_untrusted(internal))
 		return "none";
-	if (daemon->local)
-		return json_get_string(daemon->local, "network", daemon->config->network);
-	g_autoptr(json_t) repo = repos_get_id(daemon->store, task->repo, NULL);
-	const char *network = json_get_string(repo, "network", NULL);
-	return network ? g_intern_string(network) : daemon->config->network;
+	return json_get_string(daemon->local ? daemon->local : repo, "network", daemon->config->network);
 }
 
 /*
@@ -254,7 +248,7 @@ static void describe_network(const Config *config, const char *network, json_t *
 }
 
 /* job.json for a task of kind job, and the secrets its worker gets. */
-static bool describe_job(Daemon *daemon, const Task *task, const json_t *internal, json_t *object, json_t *contexts,
+static bool describe_job(Daemon *daemon, const Task *task, const json_t *repo, const json_t *internal, json_t *object,
         json_t **out_secrets, GError **error)
 {
 	const Config *config = daemon->config;
@@ -270,8 +264,6 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 	json_object_del(definition, "strategy"); /* of a large matrix it is one combination, and `resolved` says which */
 	json_set(object, "definition", definition);
 	copy_key(object, internal, "resolved");
-	json_set(contexts, "matrix", json_deep_copy(json_object_get(resolved, "matrix")));
-	json_set(contexts, "strategy", json_deep_copy(json_object_get(resolved, "strategy")));
 	json_set_string(object, "executor", daemon->local ? json_get_string(daemon->local, "executor", config->executor_default)
 	                                                  : config->executor_default);
 	g_autofree char *log = daemon_log_path(daemon, task->run, task->job);
@@ -280,7 +272,7 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *interna
 		return false;
 	json_set_string(object, "log", log);
 	json_set(object, "limits", limits_object(daemon, resolved));
-	describe_network(config, network_of(daemon, task, internal), object);
+	describe_network(config, network_of(daemon, repo, internal), object);
 	json_set_int(object, "uid", config->job_uid);
 	json_set_int(object, "gid", config->job_gid);
 	json_set(object, "mounts", mounts_array(config));
@@ -328,10 +320,11 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	json_set_int(object, "fence", task->fence);
 	json_set_string(object, "kind", task->kind);
 	json_set_string(object, "data", daemon->config->data);
-	json_t *repo = repo_object(daemon, task->repo, error);
-	if (!repo)
+	bool local = task->repo == 0 && daemon->local;
+	g_autoptr(json_t) repo = local ? NULL : repos_get_id(daemon->store, task->repo, error);
+	if (!local && !repo)
 		return NULL;
-	json_set(object, "repo", repo);
+	json_set(object, "repo", repo_object(daemon, repo));
 	json_set_string(object, "local", json_get_string(daemon->local, "folder", NULL));
 	*out_secrets = NULL;
 	if (strcmp(task->kind, "plan") == 0) {
@@ -344,7 +337,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 		json_set(object, "vars", g_steal_pointer(&vars));
 		json_set_string(object, "server_url", daemon_url(daemon));
 	} else {
-		g_autoptr(json_t) internal = runs_job_internal(daemon->store, task->job, error);
+		g_autoptr(json_t) internal = runs_job_spec(daemon->store, task->job, error);
 		json_t *contexts = internal ? contexts_object(daemon, task, internal, error) : NULL;
 		if (!contexts)
 			return NULL;
@@ -365,7 +358,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 			json_set_string(object, "status", json_get_string(contexts, "status", NULL));
 			copy_key(object, task->input, "since");
 			copy_key(object, json_object_get(internal, "run"), "sha");
-		} else if (!describe_job(daemon, task, internal, object, contexts, out_secrets, error)) {
+		} else if (!describe_job(daemon, task, repo, internal, object, out_secrets, error)) {
 			return NULL;
 		}
 		json_object_del(contexts, "status");
@@ -377,7 +370,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	*out_timeout_us = json_get_int(limits, "timeout_us", 0);
 	if (*out_timeout_us > 0)
 		*out_timeout_us += json_get_int(limits, "after_end_us", 0);
-	char *text = json_text(object);
+	char *text = json_text_in_order(object);
 	return github ? add_raw(text, "github", github) : text;
 }
 
@@ -435,6 +428,7 @@ static bool refuse(Daemon *daemon, const Task *task, const GError *why, GError *
 	return true;
 }
 
+/* A lease of an open transaction, and the secrets that its worker will get. */
 typedef struct Start {
 	Active *active;
 	int secrets_fd;
@@ -480,8 +474,37 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	return refuse(daemon, task, why, error);
 }
 
-static void ask_all(Daemon *daemon, GArray *starts)
+GArray *dispatch_lease(Daemon *daemon, GError **error)
 {
+	g_autoptr(GError) why = NULL;
+	GArray *starts = g_array_new(FALSE, FALSE, sizeof(Start));
+	while (!daemon->stopping) {
+		Task *task = NULL;
+		if (!queue_take(daemon->store, daemon->jobs_running < daemon->jobs_max, now_us(), &task, &why) || !task ||
+		        !prepare(daemon, task, starts, &why))
+			break;
+	}
+	if (!why)
+		return starts;
+	g_propagate_error(error, g_steal_pointer(&why));
+	dispatch_drop(daemon, starts);
+	return NULL;
+}
+
+void dispatch_drop(Daemon *daemon, GArray *starts)
+{
+	for (guint i = 0; starts && i < starts->len; i++) {
+		const Start *start = &g_array_index(starts, Start, i);
+		close(start->secrets_fd);
+		g_hash_table_remove(daemon->active, &start->active->task->id);
+	}
+	if (starts)
+		g_array_unref(starts);
+}
+
+void dispatch_start(Daemon *daemon, GArray *leased)
+{
+	g_autoptr(GArray) starts = leased;
 	for (guint i = 0; i < starts->len; i++) {
 		Start *start = &g_array_index(starts, Start, i);
 		g_autoptr(GError) error = NULL;
@@ -495,29 +518,20 @@ static void ask_all(Daemon *daemon, GArray *starts)
 void dispatch_run(Daemon *daemon)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GArray) starts = g_array_new(FALSE, FALSE, sizeof(Start));
-	bool open = false;
-	while (!daemon->stopping && !error) {
-		if (!open && !(open = store_begin_relaxed(daemon->store, &error)))
-			break;
-		Task *task = NULL;
-		if (!queue_take(daemon->store, daemon->jobs_running < daemon->jobs_max, now_us(), &task, &error) || !task)
-			break;
-		prepare(daemon, task, starts, &error);
-	}
-	if (open && error)
-		store_rollback(daemon->store);
-	else if (open)
-		daemon_commit(daemon, &error);
-	if (error) {
-		log_error("tasks wait: the store refuses to lease them", KV("why", error->message));
-		for (guint i = 0; i < starts->len; i++) {
-			close(g_array_index(starts, Start, i).secrets_fd);
-			g_hash_table_remove(daemon->active, &g_array_index(starts, Start, i).active->task->id);
-		}
+	GArray *starts = NULL;
+	if (daemon->stopping || !queue_has_ready(daemon->store, daemon->jobs_running < daemon->jobs_max))
 		return;
+	if (store_begin_relaxed(daemon->store, &error)) {
+		starts = dispatch_lease(daemon, &error);
+		if (!starts)
+			store_rollback(daemon->store);
+		else if (!daemon_commit(daemon, &error))
+			dispatch_drop(daemon, g_steal_pointer(&starts));
 	}
-	ask_all(daemon, starts);
+	if (starts)
+		dispatch_start(daemon, starts);
+	else
+		log_error("tasks wait: the store refuses to lease them", KV("why", error->message));
 }
 
 static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)

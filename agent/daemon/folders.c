@@ -17,9 +17,9 @@
 #include "agent/base/log.h"
 #include "agent/daemon/state.h"
 
-#define SPARES_MAX 24
-#define ENDED_MAX 16     /* folders that wait for the disk */
-#define ENDED_WAIT_MS 20
+#define SPARES_MAX 72
+#define ENDED_MAX 64      /* folders that wait for the disk: one sync is for all of them, and the agent stands still for it */
+#define ENDED_WAIT_MS 100
 #define SPARE_PREFIX ".spare-"
 #define HOLLOW_MAX 8 /* empty folders in a spare one */
 

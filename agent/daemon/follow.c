@@ -106,6 +106,38 @@ static bool apply_ask(Active *active, const json_t *event, GPtrArray *answers, G
 	return true;
 }
 
+/* What a read of a worker's events has come to so far. */
+typedef struct Batch {
+	GPtrArray *answers;
+	json_t *step; /* told of, and not yet in the store */
+} Batch;
+
+static void batch_clear(Batch *batch)
+{
+	g_ptr_array_unref(batch->answers);
+	json_decref(batch->step);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Batch, batch_clear)
+
+/* A short step begins and ends in one read: it is written once. */
+static bool apply_step(Active *active, const json_t *event, Batch *batch, GError **error)
+{
+	json_t *step = step_object(event);
+	if (json_get_int(batch->step, "number", 0) != json_get_int(step, "number", -1) ||
+	        g_strcmp0(json_get_string(batch->step, "status", NULL), "running") != 0) {
+		g_autoptr(json_t) before = batch->step;
+		batch->step = step;
+		return !before || runs_step(active->daemon->store, active->task->job, before, error);
+	}
+	g_autoptr(json_t) more = step;
+	const char *key;
+	json_t *value;
+	json_object_foreach(more, key, value)
+		if (!json_is_null(value))
+			json_object_set(batch->step, key, value);
+	return true;
+}
+
 static bool apply_end(Active *active, const json_t *event, GError **error)
 {
 	Daemon *daemon = active->daemon;
@@ -119,7 +151,7 @@ static bool apply_end(Active *active, const json_t *event, GError **error)
 }
 
 /* One event of a job. What a worker of an older lease says is not believed. */
-static bool apply(Active *active, const json_t *event, GPtrArray *answers, GError **error)
+static bool apply(Active *active, const json_t *event, Batch *batch, GError **error)
 {
 	Store *store = active->daemon->store;
 	int64_t job = active->task->job;
@@ -132,10 +164,8 @@ static bool apply(Active *active, const json_t *event, GPtrArray *answers, GErro
 		return true;
 	}
 	daemon_touch(active->daemon, active->task->run);
-	if (strcmp(type, "step") == 0) {
-		g_autoptr(json_t) step = step_object(event);
-		return runs_step(store, job, step, error);
-	}
+	if (strcmp(type, "step") == 0)
+		return apply_step(active, event, batch, error);
 	if (strcmp(type, "isolation") == 0)
 		return runs_set_isolation(store, job, json_get_string(event, "executor", NULL),
 		        json_get_string(event, "level", NULL), json_object_get(event, "missing"), error);
@@ -150,7 +180,7 @@ static bool apply(Active *active, const json_t *event, GPtrArray *answers, GErro
 	if (strcmp(type, "outputs") == 0)
 		return runs_set_outputs(store, job, json_object_get(event, "outputs"), error);
 	if (strcmp(type, "ask") == 0)
-		return apply_ask(active, event, answers, error);
+		return apply_ask(active, event, batch->answers, error);
 	if (strcmp(type, "end") == 0)
 		return apply_end(active, event, error);
 	log_debug("event of an unknown type, ignored", KV("type", type));
@@ -193,11 +223,25 @@ static bool note_progress(Active *active, int64_t done, GError **error)
 	       queue_advance(store, task->id, task->fence, task->offset + done, error);
 }
 
-/* Applies the whole lines of text in one transaction; the number of bytes applied, -1 on error. */
-static int64_t apply_lines(Active *active, const char *text, size_t len, GError **error)
+/* Why an event could not be applied: the worker's fault, or (false) the store's own trouble, which stops the rest. */
+static bool is_refusal(Active *active, const GError *why, GError **error)
+{
+	if (error && error_code_from_type(error_type(why)) == ASSAY_ERROR_SYSTEM) {
+		g_propagate_error(error, g_error_copy(why));
+		return false;
+	}
+	log_warning("event of a worker refused, continuing", KV("task", active->task->id), KV("why", why ? why->message : ""));
+	return true;
+}
+
+/*
+ * Applies the whole lines of text in one transaction; the number of bytes applied, -1 on error. With the end of a job its
+ * slot is free: what takes it is leased in the same transaction, unless lease says otherwise.
+ */
+static int64_t apply_lines(Active *active, const char *text, size_t len, bool lease, GError **error)
 {
 	Daemon *daemon = active->daemon;
-	g_autoptr(GPtrArray) answers = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+	g_auto(Batch) batch = {.answers = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref)};
 	int64_t done = 0;
 	/*
 	 * An answer is on the disk before anyone acts on it. The rest can be read again: what a job did and how it ended stays
@@ -214,29 +258,43 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, GError 
 			break;
 		g_autoptr(GError) why = NULL;
 		g_autoptr(json_t) event = event_parse(line, (size_t)(end - line), &why);
-		if (event && !apply(active, event, answers, &why) && error_code_from_type(error_type(why)) == ASSAY_ERROR_SYSTEM) {
-			g_propagate_error(error, g_steal_pointer(&why));
-			good = false;
-		} else if (why) {
-			log_warning("event of a worker refused, continuing", KV("task", active->task->id), KV("why", why->message));
-		}
+		if (event)
+			good = apply(active, event, &batch, &why) || is_refusal(active, why, error);
+		else
+			is_refusal(active, why, NULL);
 		line = end + 1;
 		done = line - text;
 	}
-	good = good && (active->ended || note_progress(active, done, error));
+	g_autoptr(GError) why = NULL;
+	good = good &&
+	       (!batch.step || runs_step(daemon->store, active->task->job, batch.step, &why) || is_refusal(active, why, error)) &&
+	       (active->ended || note_progress(active, done, error));
+	GArray *leased = NULL;
+	bool stuck = false;
+	if (good && lease && daemon->adopted && active->ended && !had_ended) {
+		g_autoptr(GError) refused = NULL;
+		leased = dispatch_lease(daemon, &refused);
+		stuck = !leased;
+		if (stuck)
+			log_error("tasks wait: the store refuses to lease them", KV("why", refused->message));
+	}
+	good = good && !stuck;
 	if (!good)
 		store_rollback(daemon->store);
 	if (!good || !daemon_commit(daemon, error)) {
+		dispatch_drop(daemon, leased);
 		if (active->ended && !had_ended)
 			daemon->jobs_running++;
 		active->ended = had_ended;
-		return -1;
+		return stuck ? apply_lines(active, text, len, false, error) : -1;
 	}
 	active->noted = active->noted || active->task->pid > 0;
 	active->task->offset += done;
 	active->seen = MAX(active->seen, active->task->offset);
-	for (guint i = 0; i < answers->len; i++)
-		append_answer(active, g_ptr_array_index(answers, i));
+	for (guint i = 0; i < batch.answers->len; i++)
+		append_answer(active, g_ptr_array_index(batch.answers, i));
+	if (leased)
+		dispatch_start(daemon, leased);
 	return done;
 }
 
@@ -262,7 +320,7 @@ static void follow_job(Active *active)
 		gsize len = 0;
 		const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL;
 		g_autoptr(GError) error = NULL;
-		int64_t done = text ? apply_lines(active, text, len, &error) : 0;
+		int64_t done = text ? apply_lines(active, text, len, true, &error) : 0;
 		if (done < 0) {
 			log_error("cannot apply a worker's events", KV("task", active->task->id), KV("why", error->message));
 			retry_later(active);

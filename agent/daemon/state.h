@@ -40,6 +40,7 @@ struct Daemon {
 	int schedule_fd;      /* a timer; -1 while nothing is scheduled */
 	guint schedule_source;
 	bool stopping;
+	bool adopted;         /* the workers of an earlier agent are known, so that what is free can be told */
 	guint spares;         /* folders of ended tasks kept for the next ones */
 	GPtrArray *ended;     /* char *: folders whose tasks have ended, perhaps not yet on the disk */
 	guint ended_source;
@@ -78,6 +79,15 @@ char *payload_path(const Daemon *daemon, int64_t run);
 
 /* dispatch.c: queue × slots → workers. */
 void dispatch_run(Daemon *daemon);
+/**
+ * Leases what may start now, in the caller's transaction. After its commit the caller hands the leases to dispatch_start();
+ * when it comes to nothing, to dispatch_drop(). NULL when the store fails.
+ */
+GArray *dispatch_lease(Daemon *daemon, GError **error);
+/** Takes the leases. */
+void dispatch_start(Daemon *daemon, GArray *leased);
+/** Takes the leases, or NULL. */
+void dispatch_drop(Daemon *daemon, GArray *leased);
 void dispatch_started(int64_t task, int pidfd, int64_t pid, int64_t start, const GError *error, void *data);
 void dispatch_adopt(Daemon *daemon);
 void dispatch_arm_deadline(Active *active);

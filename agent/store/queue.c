@@ -67,6 +67,15 @@ static bool fenced(Store *store, Query query, const SqlValue *values, size_t cou
 	        fail(error, ASSAY_ERROR_BUSY, "task %" G_GINT64_FORMAT " has ended, or was given to another worker", id);
 }
 
+bool queue_has_ready(Store *store, bool with_jobs)
+{
+	bool found = false;
+	GError *error = NULL;
+	bool told = sql_int(store, QUERY_TASK_READY, VALUES(INT(with_jobs)), NULL, &found, &error);
+	g_clear_error(&error);
+	return found || !told; /* who asks will hear why */
+}
+
 /* Nobody comes between the two statements: the store has one writer. */
 bool queue_take(Store *store, bool with_jobs, int64_t at_us, Task **out, GError **error)
 {

@@ -29,6 +29,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Task, task_free)
 /** Takes nothing; input is borrowed and may be NULL. Lower priority numbers run first. */
 bool queue_put(Store *store, const char *kind, int64_t repo, int64_t run, int64_t job, const json_t *input,
         int64_t priority, int64_t *out_id, GError **error);
+/** Is there anything that queue_take() would lease? Cheap, and outside of a transaction; true when it cannot be told. */
+bool queue_has_ready(Store *store, bool with_jobs);
 /**
  * Leases the next task that is not held: plan and resolve before jobs, then priority, then age.
  * Jobs are taken only when with_jobs. *out is NULL when nothing is ready.

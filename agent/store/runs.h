@@ -89,6 +89,8 @@ char *runs_github(Store *store, int64_t run, GError **error);
 
 /** What the dispatcher needs and the API never shows: {"definition","resolved","debug","run":{…,"concurrency"}}. */
 json_t *runs_job_internal(Store *store, int64_t id, GError **error);
+/** As much of it as a worker is told: of the job no times and states, of the run {"id","number","sha","untrusted"}. */
+json_t *runs_job_spec(Store *store, int64_t id, GError **error);
 /** Every job of a run's newest attempt: [{"id","key","group","status","needs":[groups],"outputs","resolved":bool,"call":bool,
  * "caller":key|null}], in order. */
 json_t *runs_jobs_brief(Store *store, int64_t run, GError **error);

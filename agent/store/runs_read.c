@@ -249,6 +249,20 @@ json_t *runs_job_internal(Store *store, int64_t id, GError **error)
 	return g_steal_pointer(&job);
 }
 
+json_t *runs_job_spec(Store *store, int64_t id, GError **error)
+{
+	json_t *job = sql_one(store, QUERY_JOB_SPEC, VALUES(INT(id)), error, "no job with id %" G_GINT64_FORMAT, id);
+	if (!job)
+		return NULL;
+	json_t *run = json_object();
+	json_set(run, "id", take(job, "run_id"));
+	json_set(run, "number", take(job, "number"));
+	json_set(run, "sha", take(job, "sha"));
+	json_set(run, "untrusted", take(job, "untrusted"));
+	json_set(job, "run", run);
+	return job;
+}
+
 char *runs_github(Store *store, int64_t run, GError **error)
 {
 	GError *inner = NULL;

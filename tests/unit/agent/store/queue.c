@@ -60,11 +60,16 @@ static void takes_planning_before_jobs_then_by_priority_then_age(Fixture *f, gco
 static void take_leaves_jobs_when_asked_without(Fixture *f, gconstpointer data)
 {
 	(void)data;
+	g_assert_false(queue_has_ready(f->store, true));
 	put(f, "job", 0);
+	g_assert_false(queue_has_ready(f->store, false));
 	g_assert_null(take(f, false));
+	g_assert_true(queue_has_ready(f->store, true));
 	int64_t plan = put(f, "plan", 0);
+	g_assert_true(queue_has_ready(f->store, false));
 	g_autoptr(Task) task = take(f, false);
 	g_assert_cmpint(task->id, ==, plan);
+	g_assert_false(queue_has_ready(f->store, false));
 }
 
 static void take_skips_leased(Fixture *f, gconstpointer data)

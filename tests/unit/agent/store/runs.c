@@ -279,6 +279,15 @@ static void a_matrix_takes_the_place_of_its_group(Fixture *f, gconstpointer data
 	g_autofree char *none = runs_github(f->store, 4711, NULL);
 	g_assert_cmpstr(none, ==, "{}");
 	g_assert_cmpint(json_get_int(run, "repo_id", 0), ==, f->repo);
+	/* What a worker is told is a part of it. */
+	static const char *const same[] = {"key", "group", "name", "attempt", "needs", "debug", "definition", "resolved"};
+	static const char *const of_run[] = {"id", "number", "sha", "untrusted"};
+	g_autoptr(json_t) spec = runs_job_spec(f->store, waiting, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(same); i++)
+		g_assert_true(json_equal(json_object_get(spec, same[i]), json_object_get(inside, same[i])));
+	for (size_t i = 0; i < G_N_ELEMENTS(of_run); i++)
+		g_assert_true(json_equal(json_object_get(json_object_get(spec, "run"), of_run[i]), json_object_get(run, of_run[i])));
+	assert_fails(runs_job_spec(f->store, 4711, &error) != NULL, ASSAY_ERROR_ABSENT);
 }
 
 static void a_call_speaks_by_its_jobs(Fixture *f, gconstpointer data)
