@@ -104,6 +104,8 @@ static void a_job_knows_who_ran_it_again(Fixture *f, gconstpointer data)
 	for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
 		g_autoptr(json_t) job = runs_job_internal(f->store, jobs[i], NULL);
 		g_assert_cmpstr(json_get_string(job, "rerun_by", NULL), ==, wants[i]);
+		g_autoptr(json_t) spec = runs_job_spec(f->store, jobs[i], NULL);
+		g_assert_cmpstr(json_get_string(spec, "rerun_by", NULL), ==, wants[i]);
 	}
 }
 

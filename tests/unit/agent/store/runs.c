@@ -280,7 +280,7 @@ static void a_matrix_takes_the_place_of_its_group(Fixture *f, gconstpointer data
 	g_assert_cmpstr(none, ==, "{}");
 	g_assert_cmpint(json_get_int(run, "repo_id", 0), ==, f->repo);
 	/* What a worker is told is a part of it. */
-	static const char *const same[] = {"key", "group", "name", "attempt", "needs", "debug", "definition", "resolved"};
+	static const char *const same[] = {"key", "group", "name", "attempt", "needs", "debug", "rerun_by", "definition", "resolved"};
 	static const char *const of_run[] = {"id", "number", "sha", "untrusted"};
 	g_autoptr(json_t) spec = runs_job_spec(f->store, waiting, NULL);
 	for (size_t i = 0; i < G_N_ELEMENTS(same); i++)
