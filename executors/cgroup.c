@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -98,20 +99,6 @@ static char *own_folder(const char *mount, const char *controller)
 	return g_strdup(mount);
 }
 
-/* Groups of workers that were killed, and of zygotes that were: their number is in the name. */
-static void remove_stale(const char *base)
-{
-	g_autoptr(GDir) folder = g_dir_open(base, 0, NULL);
-	for (const char *name; folder && (name = g_dir_read_name(folder));) {
-		int pid;
-		bool has_number = sscanf(name, CGROUP_PREFIX "%d-", &pid) == 1 || sscanf(name, CGROUP_READY "%d-", &pid) == 1;
-		if (has_number && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
-			g_autofree char *path = g_build_filename(base, name, NULL);
-			rmdir(path);
-		}
-	}
-}
-
 /*
  * v1 has `tasks`, by which a single thread enters without the kernel waiting until no process of the machine forks or
  * ends: that wait is milliseconds. A newborn is a single thread.
@@ -123,6 +110,30 @@ static int open_door(const char *folder)
 	for (size_t i = 0; fd < 0 && i < G_N_ELEMENTS(doors); i++)
 		fd = open_file(folder, doors[i], O_WRONLY);
 	return fd;
+}
+
+bool cgroup_hold(int door, const char *folder)
+{
+	return flock(door, LOCK_SH | LOCK_NB) == 0 && access(folder, F_OK) == 0;
+}
+
+/*
+ * Groups of workers that were killed, and of zygotes that were: their number is in the name. It may be the number of
+ * another process namespace, so what somebody holds stays.
+ */
+static void remove_stale(const char *base)
+{
+	g_autoptr(GDir) folder = g_dir_open(base, 0, NULL);
+	for (const char *name; folder && (name = g_dir_read_name(folder));) {
+		int pid;
+		bool has_number = sscanf(name, CGROUP_PREFIX "%d-", &pid) == 1 || sscanf(name, CGROUP_READY "%d-", &pid) == 1;
+		if (has_number && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
+			g_autofree char *path = g_build_filename(base, name, NULL);
+			autofd int door = open_door(path);
+			if (door >= 0 && flock(door, LOCK_EX | LOCK_NB) == 0)
+				rmdir(path);
+		}
+	}
 }
 
 /* Makes one group below base, and opens its door. NULL where this user may not. */
@@ -139,9 +150,14 @@ static const char *make_folder(Cgroup *group, const char *base)
 			return NULL;
 		}
 		int fd = open_door(path);
-		if (fd < 0) {
+		if (fd < 0 || !cgroup_hold(fd, path)) {
+			bool refused = fd < 0 && errno != ENOENT && errno != ENODEV;
+			if (fd >= 0)
+				close(fd);
 			rmdir(path);
-			return NULL;
+			if (refused)
+				return NULL;
+			continue; /* another agent, which does not see this process, took it for nobody's */
 		}
 		group->doors[group->folders_len] = fd;
 		return group->folders[group->folders_len++] = g_steal_pointer(&path);

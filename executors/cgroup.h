@@ -44,6 +44,13 @@ void cgroup_init(Cgroup *group);
 void cgroup_look(void);
 /** The same for a process that waits: it makes groups ready for the clones that are born to it (cgroup_memory.h). */
 void cgroup_prepare(void);
+/**
+ * Marks a group as used for as long as its door is open, also to agents of other process namespaces.
+ *
+ * @door     a descriptor of the group's file that lists who is in it
+ * Returns   false when the group has gone, or just goes
+ */
+bool cgroup_hold(int door, const char *folder);
 /** Makes groups for as many of the limits as this host lets us; what it got is in has_…. Never fails. */
 void cgroup_make(const CgroupLimits *limits, Cgroup *out);
 /** Moves the calling process in; async-signal-safe. */

@@ -107,7 +107,7 @@ static bool add(char *path, int64_t limit_bytes, Cgroup *group)
 	autofd int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int door = folder >= 0 ? openat(folder, "tasks", O_WRONLY | O_CLOEXEC) : -1;
 	open_counts(folder, group);
-	if (door >= 0 && make_as_new(folder, limit_bytes, group)) {
+	if (door >= 0 && cgroup_hold(door, path) && make_as_new(folder, limit_bytes, group)) {
 		group->has_memory = true;
 		group->memory_at = group->folders_len;
 		group->doors[group->folders_len] = door;

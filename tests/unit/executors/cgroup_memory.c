@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -278,6 +280,66 @@ static void case_killed(const char *base)
 	cgroup_memory_retire();
 }
 
+/* Looks for what the dead have left, in a process namespace where nobody has the numbers of this one. */
+static bool sweep_elsewhere(const char *base)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+			_exit(77);
+		pid_t first = fork();
+		if (first == 0) {
+			g_assert_cmpint(mount("proc", "/proc", "proc", 0, NULL), ==, 0);
+			cgroup_prepare();
+			g_assert_cmpint(count_named(base, CGROUP_READY, getpid()), ==, KEPT);
+			cgroup_memory_retire();
+			_exit(0);
+		}
+		wait_for(first, 0);
+		_exit(0);
+	}
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77));
+	return WEXITSTATUS(status) == 0;
+}
+
+/* To an agent with its own numbers of processes a group in use looks like one of the dead, until it asks who holds it. */
+static void case_used_by_another_namespace(const char *base)
+{
+	int born[2];
+	char byte;
+	Cgroup group;
+	make(LIMIT, &group);
+	g_assert_cmpint(pipe2(born, O_CLOEXEC), ==, 0);
+	pid_t worker = fork();
+	if (worker == 0) {
+		Cgroup own;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		make(LIMIT, &own);
+		g_assert_cmpint(write(born[1], "x", 1), ==, 1);
+		pause();
+	}
+	g_assert_cmpint(read(born[0], &byte, 1), ==, 1);
+	if (!sweep_elsewhere(base)) {
+		kill(worker, SIGKILL);
+		_exit(wait_for(worker, SIGKILL) == worker ? 77 : 1);
+	}
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, getpid()), ==, 1);
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 1);
+	kill(worker, SIGKILL);
+	wait_for(worker, SIGKILL);
+	g_assert_true(sweep_elsewhere(base));
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 0);
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, getpid()), ==, 1);
+	pid_t member = fork();
+	if (member == 0)
+		_exit(cgroup_join(&group) ? 0 : 1);
+	wait_for(member, 0);
+	cgroup_remove(&group);
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, getpid()), ==, 0);
+}
+
 /* Whose maker is gone removes its own: nobody else would. */
 static void case_the_maker_ended(const char *base)
 {
@@ -327,7 +389,12 @@ static void test_case(const void *data)
 		(*which)(base);
 		_exit(0);
 	}
-	wait_for(pid, 0);
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		g_test_skip("no process namespace can be made here");
+	else
+		g_assert_cmpint(status, ==, 0);
 }
 
 int main(int argc, char **argv)
@@ -342,6 +409,7 @@ int main(int argc, char **argv)
 		{"/cgroup_memory/not_again_with_what_is_left", case_not_with_what_is_left},
 		{"/cgroup_memory/not_again_with_somebody_in_it", case_not_with_somebody_in_it},
 		{"/cgroup_memory/killed_ones_leave_nothing", case_killed},
+		{"/cgroup_memory/not_taken_from_another_namespace", case_used_by_another_namespace},
 		{"/cgroup_memory/removed_when_the_maker_has_ended", case_the_maker_ended},
 	};
 	g_test_init(&argc, &argv, NULL);
