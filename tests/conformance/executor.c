@@ -399,8 +399,10 @@ static void test_two_at_once(Fixture *fixture, gconstpointer data)
 	g_autofree char *path = work_file(fixture, "orphan");
 	struct stat before, after;
 	g_assert_cmpint(stat(path, &before), ==, 0);
-	g_usleep(100000);
-	g_assert_cmpint(stat(path, &after), ==, 0);
+	for (int turn = 0; turn == 0 || (after.st_size <= before.st_size && turn < 600); turn++) {
+		g_usleep(100000);
+		g_assert_cmpint(stat(path, &after), ==, 0);
+	}
 	g_assert_cmpint(before.st_size, <, after.st_size);
 	fixture->executor->signal(fixture->place, &service, SIGKILL);
 	g_assert_cmpint(finish(fixture, &service).signal, ==, SIGKILL);

@@ -75,8 +75,7 @@ expect "and none of its processes is left" 0 "$(children)"
 
 workflow <<<$'on: push\njobs:\n  a:\n    runs-on: x\n    nonsense: 1'; wait_status "$run" failure
 expect "an invalid file is a failed run" invalid "$(run_json "$run" | jq -r .cause)"; check "$(run_json "$run" | jq -r .message)"
-for _ in $(seq 50); do [ -z "$(ls "$data/jobs")" ] && break; sleep 0.1; done
-expect "no job left its folder" "" "$(ls "$data/jobs")"
+expect "no job left its folder" "" "$(jobs_left)"
 
 # Limits of the agent's config: each is a cause with the key that raises it.
 cat >"$work/limits.yml" <<'YML'

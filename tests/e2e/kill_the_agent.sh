@@ -66,5 +66,4 @@ agent_start
 run=$(run_of "$delivery")
 wait_status "$run" success
 check "an answered delivery outlives kill -9"
-for _ in $(seq 100); do [ -z "$(ls "$data/jobs")" ] && break; sleep 0.05; done # a folder goes when its worker has, and a sync
-expect "nothing is left of the jobs" "" "$(ls "$data/jobs")"
+expect "nothing is left of the jobs" "" "$(jobs_left)"

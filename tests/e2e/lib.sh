@@ -115,6 +115,10 @@ wait_status() { # RUN STATUS [SECONDS]
 	"$ASSAY" runs log "$1" | tail -40 >&2 || :
 	die "run $1 is '$status' and not '$2'"
 }
+jobs_left() { # what is in the folder of jobs, once nothing is: a folder goes when its worker has, which is after its run's end
+	for _ in $(seq 300); do [ -n "$(ls "$data/jobs" 2>/dev/null)" ] || return 0; sleep 0.1; done
+	ls "$data/jobs"
+}
 gate_of() { run_json "$1" | jq -r '[.jobs[] | select(.gate != null)][0].gate'; }
 # as USER COMMAND…: the command line with the user's own token
 as() {

@@ -16,7 +16,7 @@ expect "its evidence passes the floor" pass "$(jq -r .evidence.verdict <<<"$json
 expect "it is bound to the commit" "$(git -C "$clone" rev-parse main)" "$(jq -r .evidence.sha <<<"$json")"
 [ "$(jq -r '.evidence.data | length' <<<"$json")" -ge 1 ] || die "the evidence names no data"
 [ "$(jq -r .evidence.workflow_digest <<<"$json")" != null ] || die "the evidence names no workflow digest"
-expect "no process runs while it waits" "" "$(ls "$data/jobs")"
+expect "no process runs while it waits" "" "$(jobs_left)"
 as alice gate approve "$gate" --comment "first release" --evidence "$(jq -r .evidence_digest <<<"$json")" >/dev/null
 wait_status "$run" success
 show() { "$ASSAY" model show acme/digits/digits --json; }
