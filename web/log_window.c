@@ -75,7 +75,7 @@ static size_t stamp_len(const char *line, size_t len)
 	const char *end = memchr(line, ' ', MIN(len, 40));
 	if (!end && len <= 40 && line[len - 1] == 'Z')
 		return len; /* an empty line has no blank behind its time */
-	return end && end[-1] == 'Z' ? (size_t)(end - line) + 1 : 0;
+	return end && end > line && end[-1] == 'Z' ? (size_t)(end - line) + 1 : 0; /* a blank may be its first byte */
 }
 
 typedef struct Survey {
