@@ -23,7 +23,7 @@ jobs:
   a:
     runs-on: any
     steps:
-      - run: sleep 4
+      - run: sleep 10
   b:
     needs: a
     runs-on: any
@@ -75,7 +75,7 @@ jobs:
     runs-on: any
     concurrency: {group: one, queue: max}
     steps:
-      - run: sleep 2
+      - run: sleep 6
 YML
 first=$(pushed); wait_job "$first" a running
 second=$(pushed); third=$(pushed)
