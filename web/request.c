@@ -184,11 +184,11 @@ bool reply_json(Request *request, unsigned status, json_t *value)
 	if (!value)
 		return false;
 	/* Keys in the order they were set: what people read first stands first. */
-	char *text = json_text_in_order(value);
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 	json_decref(value);
 	if (!text)
 		return reply_empty(request, 500);
-	return reply_bytes(request, status, "application/json", g_bytes_new_take(text, strlen(text)));
+	return reply_bytes(request, status, "application/json", g_bytes_new_with_free_func(text, strlen(text), free, text));
 }
 
 bool reply_empty(Request *request, unsigned status)

@@ -37,29 +37,14 @@ json_t *json_parse_file(const char *path, size_t limit_bytes, GError **error)
 	return json_parse(text ? text : "", len, path, error);
 }
 
-static char *write_text(const json_t *value, bool sorted)
-{
-	size_t len = 0;
-	char *text = json_quick_text(value, sorted, &len);
-	if (text)
-		return text;
-	char *raw = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | (sorted ? JSON_SORT_KEYS : 0));
-	if (!raw)
-		return NULL;
-	text = g_strdup(raw);
-	free(raw);
-	return text;
-}
-
 char *json_text(const json_t *value)
 {
-	char *text = write_text(value, true);
-	return text ? text : g_strdup("null");
-}
-
-char *json_text_in_order(const json_t *value)
-{
-	return write_text(value, false);
+	char *raw = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	if (!raw)
+		return g_strdup("null");
+	char *text = g_strdup(raw);
+	free(raw);
+	return text;
 }
 
 const char *json_get_string(const json_t *object, const char *key, const char *fallback)

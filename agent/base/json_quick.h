@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON as we write it ourselves, read and written quickly; json.c asks here first. */
+/* JSON as we write it ourselves, read quickly; json.c asks it first. */
 #pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -13,10 +12,3 @@
  *           out of range, deep nesting, errors of all kinds), which jansson then reads or explains
  */
 json_t *json_quick(const char *text, size_t len);
-
-/**
- * Writes compact text, byte by byte as jansson would; sorted: by keys.
- *
- * Returns   the caller's, or NULL for what jansson may refuse: no UTF-8, deep nesting
- */
-char *json_quick_text(const json_t *value, bool sorted, size_t *out_len);

@@ -133,9 +133,10 @@ char *event_line(const json_t *event, size_t *out_len, GError **error)
 {
 	if (!check(event, error))
 		return NULL;
-	g_autofree char *raw = json_text_in_order(event);
+	char *raw = json_dumps(event, JSON_COMPACT);
 	size_t len = raw ? strlen(raw) : 0;
 	if (!raw || len + 1 > EVENT_LINE_BYTES_MAX) {
+		free(raw);
 		fail(error, ASSAY_ERROR_USER, "event '%s': %zu bytes, more than the %d that a line may have",
 		        json_get_string(event, "type", ""), len, EVENT_LINE_BYTES_MAX);
 		return NULL;
@@ -143,6 +144,7 @@ char *event_line(const json_t *event, size_t *out_len, GError **error)
 	char *line = g_malloc(len + 2);
 	memcpy(line, raw, len);
 	memcpy(line + len, "\n", 2);
+	free(raw);
 	*out_len = len + 1;
 	return line;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is read and written quickly is what jansson reads and writes, in the same order; the rest is left to it. */
+/* What json_quick() reads is what jansson reads, in the same order; what it does not read is left to jansson. */
 #include "agent/base/json.h"
 
 #include <string.h>
@@ -83,57 +83,6 @@ static void test_depth(void)
 	}
 }
 
-static void check_text(const json_t *value)
-{
-	for (int sorted = 0; sorted < 2; sorted++) {
-		size_t len = 0;
-		g_autofree char *ours = json_quick_text(value, sorted, &len);
-		char *theirs = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | (sorted ? JSON_SORT_KEYS : 0));
-		g_assert_nonnull(ours);
-		g_assert_cmpstr(ours, ==, theirs);
-		g_assert_cmpuint(len, ==, strlen(theirs));
-		free(theirs);
-	}
-}
-
-static void test_text(void)
-{
-	static const char *const texts[] = {"{}", "[]", "null", "[true,false]", "0", "-1", "9223372036854775807", "-9223372036854775808", "0.0", "-0.0", "1e300",
-	        "0.1", "1.5e-7", "123456789.123456789", "{\"z\":1,\"a\":{\"y\":[],\"b\":{}},\"ab\":2,\"\":3,\"A\":4}", "\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x8e\x89\"",
-	        "{\"\xc3\xbc\":1,\"u\":2}", "\"a/b\\u007f\\u0001\\u2028\""};
-	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
-		g_autoptr(json_t) value = json_parse(texts[i], strlen(texts[i]), "it", NULL);
-		g_assert_nonnull(value);
-		check_text(value);
-	}
-	g_autoptr(json_t) all = json_object(); /* each byte in a value and in a key, and more keys than are sorted on the stack */
-	for (int byte = 1; byte < 128; byte++) {
-		const char both[] = {'k', (char)byte, 'x', '\0'};
-		json_set_string(all, both, both);
-	}
-	check_text(all);
-}
-
-static void test_text_left_to_jansson(void)
-{
-	size_t len = 0;
-	g_autoptr(json_t) wrong = json_stringn_nocheck("a\xff", 2);
-	g_autoptr(json_t) deep = json_array();
-	g_autoptr(json_t) cut = json_pack("[O]", wrong);
-	for (int i = 0; i < 100; i++)
-		deep = json_pack("[o]", deep);
-	g_assert_null(json_quick_text(wrong, false, &len));
-	g_assert_null(json_quick_text(cut, true, &len));
-	g_assert_null(json_quick_text(NULL, true, &len));
-	g_assert_null(json_quick_text(deep, true, &len));
-	g_autofree char *text = json_text(deep);
-	g_assert_cmpuint(strlen(text), ==, 202);
-	g_autofree char *none = json_text(NULL);
-	g_assert_cmpstr(none, ==, "null");
-	g_autofree char *invalid = json_text(cut);
-	g_assert_cmpstr(invalid, ==, "null");
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -141,7 +90,5 @@ int main(int argc, char **argv)
 	g_test_add_func("/json/quick_leaves_the_rest", test_left_to_jansson);
 	g_test_add_func("/json/quick_stops_at_any_end", test_ends_anywhere);
 	g_test_add_func("/json/quick_leaves_deep_ones", test_depth);
-	g_test_add_func("/json/quick_text_is_what_jansson_writes", test_text);
-	g_test_add_func("/json/quick_text_leaves_the_rest", test_text_left_to_jansson);
 	return g_test_run();
 }
