@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON with limits: 64-bit integers, checked UTF-8, refused duplicates. What json_quick.c does not read jansson does. */
+/* JSON with limits. jansson does the parsing: 64-bit integers, checked UTF-8, refused duplicates. */
 #include "agent/base/json.h"
 
 #include <math.h>
@@ -8,7 +8,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
-#include "agent/base/json_quick.h"
 
 json_t *json_parse(const char *text, size_t len, const char *what, GError **error)
 {
@@ -17,10 +16,7 @@ json_t *json_parse(const char *text, size_t len, const char *what, GError **erro
 		return NULL;
 	}
 	json_error_t where;
-	json_t *value = json_quick(text, len);
-	if (value)
-		return value;
-	value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
+	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
 	if (!value)
 		fail(error, ASSAY_ERROR_USER, "%s: not JSON: %s (line %d, column %d)", what, where.text,
 		        where.line, where.column);
