@@ -30,7 +30,8 @@ serve(servers[0])
 PY
 python3 "$work/server.py" "$address" >"$work/ports" 2>"$work/server.log" &
 server=$!
-trap 'ended=$?; set +e; kill $server; wait $server 2>/dev/null; (exit $ended); cleanup' EXIT
+run=
+trap 'ended=$?; set +e; kill $server $run 2>/dev/null; wait $server $run 2>/dev/null; (exit $ended); cleanup' EXIT
 for _ in $(seq 600); do [ ! -s "$work/ports" ] || break; sleep 0.1; done
 read -r named other local <"$work/ports" || die "the server does not start: $(cat "$work/server.log")"
 
@@ -138,7 +139,8 @@ printf 'sandbox: {}\n' >"$work/config.yml"
 "$ASSAY" run --json --network full --config "$work/config.yml" >"$work/stdout" 2>&1 &
 run=$!
 for _ in $(seq 1200); do ! grep -q started "$work/stdout" || break; sleep 0.1; done
-worker=$(cat "$XDG_DATA_HOME"/assay/jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid' | tail -1)
+# The planner's folder may still be there; the job's tells of its isolation.
+worker=$(grep -l '"type":"isolation"' "$XDG_DATA_HOME"/assay/jobs/*/events.jsonl | xargs ls -t | head -1 | xargs cat | jq -r 'select(.type=="begin").pid')
 way_out=
 for status in /proc/[0-9]*/status; do # one of them may end meanwhile
 	text=$(cat "$status" 2>/dev/null) || continue
@@ -147,6 +149,7 @@ done
 [ -n "$way_out" ] || die "the worker $worker has no child that is pasta"
 kill -9 "$worker"
 wait $run && die "a job without its worker succeeded"
+run=
 for _ in $(seq 600); do [ -d "/proc/$way_out" ] || break; sleep 0.1; done
 [ ! -d "/proc/$way_out" ] || die "pasta $way_out outlives its worker"
 check "kill -9 of the worker leaves no pasta"
