@@ -157,6 +157,11 @@ struct Executor {
 	int (*prepare)(void);
 	/** At the end of that process: removes from the machine what prepare() made. NULL: nothing is left. */
 	void (*retire)(void);
+	/**
+	 * In that process: removes from the machine what a worker that was killed left behind. False when something of it is
+	 * still in use: call again in a while. NULL: nothing is left.
+	 */
+	bool (*tidy)(pid_t gone);
 	/** Makes a place; false with the reason when the machine cannot give what the spec asks. Never weaker. */
 	bool (*open)(const PlaceSpec *spec, Place **out, GError **error);
 	bool (*start)(Place *place, const StepSpec *spec, Child *out, GError **error);

@@ -117,23 +117,33 @@ bool cgroup_hold(int door, const char *folder)
 	return flock(door, LOCK_SH | LOCK_NB) == 0 && access(folder, F_OK) == 0;
 }
 
-/*
- * Groups of workers that were killed, and of zygotes that were: their number is in the name. It may be the number of
- * another process namespace, so what somebody holds stays.
- */
-static void remove_stale(const char *base)
+/* Is it the group of a worker, or made ready by a zygote, whose number is that of no process? For a number: that worker's. */
+static bool is_stale(const char *name, pid_t gone)
 {
+	int pid;
+	bool of_worker = sscanf(name, CGROUP_PREFIX "%d-", &pid) == 1;
+	if (gone > 0)
+		return of_worker && pid == gone;
+	return (of_worker || sscanf(name, CGROUP_READY "%d-", &pid) == 1) && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/*
+ * Groups of workers that were killed, and of zygotes that were: of one worker, or of all for 0. The number may be one of
+ * another process namespace, so what somebody holds stays. False when one is left.
+ */
+static bool remove_stale(const char *base, pid_t gone)
+{
+	bool all = true;
 	g_autoptr(GDir) folder = g_dir_open(base, 0, NULL);
 	for (const char *name; folder && (name = g_dir_read_name(folder));) {
-		int pid;
-		bool has_number = sscanf(name, CGROUP_PREFIX "%d-", &pid) == 1 || sscanf(name, CGROUP_READY "%d-", &pid) == 1;
-		if (has_number && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
-			g_autofree char *path = g_build_filename(base, name, NULL);
-			autofd int door = open_door(path);
-			if (door >= 0 && flock(door, LOCK_EX | LOCK_NB) == 0)
-				rmdir(path);
-		}
+		if (!is_stale(name, gone))
+			continue;
+		g_autofree char *path = g_build_filename(base, name, NULL);
+		autofd int door = open_door(path);
+		bool is_gone = door < 0 ? access(path, F_OK) < 0 : flock(door, LOCK_EX | LOCK_NB) == 0 && rmdir(path) == 0;
+		all = all && is_gone;
 	}
+	return all;
 }
 
 /* Makes one group below base, and opens its door. NULL where this user may not. */
@@ -141,7 +151,7 @@ static const char *make_folder(Cgroup *group, const char *base)
 {
 	if (access(base, W_OK) != 0 || group->folders_len == CGROUP_FOLDERS_MAX)
 		return NULL;
-	remove_stale(base);
+	remove_stale(base, 0);
 	for (unsigned try = 0; try < 100; try++) {
 		g_autofree char *path = g_strdup_printf("%s/" CGROUP_PREFIX "%d-%u", base, (int)getpid(), try);
 		if (mkdir(path, 0755) < 0) {
@@ -212,7 +222,7 @@ static void limit_memory_v1(const CgroupLimits *limits, Cgroup *out, const char 
 {
 	static pid_t looked; /* once a process: the next new group, which would look too, may be long in coming */
 	if (looked != getpid())
-		remove_stale(base);
+		remove_stale(base, 0);
 	looked = getpid();
 	if (cgroup_memory_take(base, limits->memory_bytes, out))
 		return;
@@ -310,13 +320,25 @@ void cgroup_look(void)
 	}
 }
 
+static bool remove_everywhere(pid_t gone)
+{
+	bool all = !found.base || remove_stale(found.base, gone);
+	for (Controller each = 0; each < CONTROLLERS; each++)
+		all = (!found.bases[each] || remove_stale(found.bases[each], gone)) && all;
+	return all;
+}
+
 void cgroup_prepare(void)
 {
 	cgroup_look();
-	if (!found.bases[CONTROLLER_MEMORY])
-		return;
-	remove_stale(found.bases[CONTROLLER_MEMORY]);
-	cgroup_memory_prepare(found.bases[CONTROLLER_MEMORY]);
+	remove_everywhere(0);
+	if (found.bases[CONTROLLER_MEMORY])
+		cgroup_memory_prepare(found.bases[CONTROLLER_MEMORY]);
+}
+
+bool cgroup_tidy(pid_t gone)
+{
+	return remove_everywhere(gone);
 }
 
 static bool make_all(const CgroupLimits *limits, Cgroup *out)

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "agent/executor.h"
 
@@ -44,6 +45,8 @@ void cgroup_init(Cgroup *group);
 void cgroup_look(void);
 /** The same for a process that waits: it makes groups ready for the clones that are born to it (cgroup_memory.h). */
 void cgroup_prepare(void);
+/** Removes the groups of a worker that has ended. False when one is still there: its last processes end after it. */
+bool cgroup_tidy(pid_t gone);
 /**
  * Marks a group as used for as long as its door is open, also to agents of other process namespaces.
  *

@@ -605,6 +605,7 @@ const Executor executor_sandbox = {
 	.probe = sandbox_probe,
 	.prepare = sandbox_prepare,
 	.retire = cgroup_memory_retire,
+	.tidy = cgroup_tidy,
 	.open = sandbox_open,
 	.start = sandbox_start,
 	.signal = sandbox_signal,

@@ -475,8 +475,10 @@ void follow_exit(Active *active)
 {
 	Daemon *daemon = active->daemon;
 	follow_read(active);
-	if (!active->ended)
+	if (!active->ended) {
 		end_unsaid(active);
+		zygote_tidy(daemon->zygote, active->task->pid);
+	}
 	if (active->watch)
 		watch_remove(active->watch);
 	active->watch = 0;

@@ -187,3 +187,14 @@ bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd
 	g_hash_table_add(zygote->asked, key);
 	return true;
 }
+
+void zygote_tidy(Zygote *zygote, int64_t pid)
+{
+	g_autoptr(GError) error = NULL;
+	if (pid <= 0 || (zygote->fd < 0 && !start(zygote, &error)))
+		return;
+	char text[64];
+	int len = g_snprintf(text, sizeof text, "{\"tidy\":%" G_GINT64_FORMAT "}", pid);
+	if (send(zygote->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("cannot ask for a worker's leftovers to be removed; the next job does it", KV("why", g_strerror(errno)));
+}

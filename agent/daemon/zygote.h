@@ -22,3 +22,5 @@ void zygote_free(Zygote *zygote);
 const char *zygote_worker(const Zygote *zygote);
 /** Asks for a worker on this folder. secrets_fd is borrowed. A zygote that died is started again first. */
 bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd, GError **error);
+/** Has removed what a worker left on this machine that ended without closing its job. Waits for nothing. */
+void zygote_tidy(Zygote *zygote, int64_t pid);

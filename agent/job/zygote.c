@@ -32,6 +32,10 @@
 
 #define MESSAGE_BYTES_MAX 8192
 #define EXECUTORS_MAX 16
+#define TIDY_MAX 64
+#define TIDY_PAUSE_US (10LL * 1000)
+#define TIDY_PAUSE_MOST_US (1000LL * 1000)
+#define TIDY_LONGEST_US (60LL * G_USEC_PER_SEC)
 
 /* One request: its length, 0 when the agent is gone, -1 on an error. */
 static ssize_t receive(int socket_fd, char *text, int *out_fd)
@@ -169,13 +173,62 @@ static bool spare_make(Spare *spare, int socket_fd, GError **error)
 	return true;
 }
 
-static void serve(Spare *spare, int socket_fd, const char *text, size_t len, int secrets_fd)
+/*
+ * Workers that were killed, and may have left on this machine what only somebody else can remove. The last processes of a
+ * job end a while after its worker, so it is tried again, ever more rarely.
+ */
+typedef struct Tidying {
+	pid_t gone[TIDY_MAX];
+	size_t len;
+	int64_t next_us, pause_us, until_us;
+} Tidying;
+
+static void tidy_later(Tidying *tidying, pid_t pid)
+{
+	if (tidying->len == TIDY_MAX) /* of what is forgotten here, the next job takes care */
+		memmove(tidying->gone, tidying->gone + 1, --tidying->len * sizeof tidying->gone[0]);
+	tidying->gone[tidying->len++] = pid;
+	tidying->pause_us = TIDY_PAUSE_US;
+	tidying->next_us = monotonic_us() + TIDY_PAUSE_US; /* a job that is asked for next does not wait for it */
+	tidying->until_us = monotonic_us() + TIDY_LONGEST_US;
+}
+
+static bool tidy_one(pid_t pid)
+{
+	bool all = true;
+	for (size_t i = 0; executors[i]; i++)
+		all = (!executors[i]->tidy || executors[i]->tidy(pid)) && all;
+	return all;
+}
+
+/* Does what is due. Returns for how many milliseconds there is nothing more to do; -1: until somebody asks. */
+static int tidy(Tidying *tidying)
+{
+	int64_t now = monotonic_us();
+	if (tidying->len > 0 && now >= tidying->next_us) {
+		size_t left = 0;
+		for (size_t i = 0; i < tidying->len; i++)
+			if (!tidy_one(tidying->gone[i]) && now < tidying->until_us)
+				tidying->gone[left++] = tidying->gone[i];
+		tidying->len = left;
+		tidying->pause_us = MIN(tidying->pause_us * 2, TIDY_PAUSE_MOST_US);
+		tidying->next_us = now + tidying->pause_us;
+	}
+	return tidying->len > 0 ? (int)(MAX(tidying->next_us - now, 0) / 1000) + 1 : -1;
+}
+
+static void serve(Spare *spare, Tidying *tidying, int socket_fd, const char *text, size_t len, int secrets_fd)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(json_t) request = json_parse(text, len, "a request to the zygote", &error);
 	g_autoptr(json_t) reply = json_object();
 	const char *folder = json_get_string(request, "folder", NULL);
 	json_set_int(reply, "task", json_get_int(request, "task", 0));
+	int64_t gone = json_get_int(request, "tidy", 0);
+	if (gone > 0 && gone <= G_MAXINT32) {
+		tidy_later(tidying, (pid_t)gone);
+		return;
+	}
 	if (!request) {
 		/* error says it */
 	} else if (!folder || !folder[0]) {
@@ -197,22 +250,26 @@ static void serve(Spare *spare, int socket_fd, const char *text, size_t len, int
 }
 
 /*
- * Lets executors make ready, and renew, what jobs have in common; returns when there is a request, or the agent is gone. A
+ * Lets executors make ready, renew and remove what jobs share or leave; returns when there is a request, or the agent is gone. A
  * spare worker is made when nothing else is to be done, and anew when what it was born with was renewed.
  */
-static void wait_for_request(Spare *spare, int socket_fd, struct pollfd *polls, size_t count)
+static void wait_for_request(Spare *spare, Tidying *tidying, int socket_fd, struct pollfd *polls, size_t count)
 {
+	bool refused = false;
 	for (;;) {
 		polls[0] = (struct pollfd){.fd = socket_fd, .events = POLLIN};
-		int ready = poll(polls, count, spare->fd < 0 ? 0 : -1);
-		if (ready == 0 && !spare_make(spare, socket_fd, NULL)) /* the request will say why; now we wait for it */
-			ready = poll(polls, count, -1);
+		bool lacks_spare = spare->fd < 0 && !refused;
+		int pause_ms = tidy(tidying);
+		int ready = poll(polls, count, lacks_spare ? 0 : pause_ms);
+		if (ready == 0 && lacks_spare)
+			refused = !spare_make(spare, socket_fd, NULL); /* the request will say why; now we wait for it */
 		if ((ready < 0 && errno != EINTR) || (ready > 0 && polls[0].revents))
 			return;
 		for (size_t i = 1; ready > 0 && i < count; i++)
 			if (polls[i].revents) {
 				polls[i].fd = executors[i - 1]->prepare();
 				spare_clear(spare);
+				refused = false;
 			}
 	}
 }
@@ -265,12 +322,15 @@ int zygote_main(int socket_fd)
 	pages_settle();
 	char text[MESSAGE_BYTES_MAX];
 	Spare spare = {.pidfd = -1, .fd = -1};
+	Tidying tidying = {.len = 0};
 	for (;;) {
 		autofd int secrets_fd = -1;
-		wait_for_request(&spare, socket_fd, polls, polls_len);
+		wait_for_request(&spare, &tidying, socket_fd, polls, polls_len);
 		ssize_t got = receive(socket_fd, text, &secrets_fd);
 		/* The agent is gone; one that was killed may have left answers of ours unread. */
 		if (got == 0 || (got < 0 && errno == ECONNRESET)) {
+			tidying.next_us = 0;
+			tidy(&tidying);
 			retire_executors();
 			return 0;
 		}
@@ -278,6 +338,6 @@ int zygote_main(int socket_fd)
 			log_error("the zygote cannot receive", KV("why", g_strerror(errno)));
 			return 1;
 		}
-		serve(&spare, socket_fd, text, (size_t)got, secrets_fd);
+		serve(&spare, &tidying, socket_fd, text, (size_t)got, secrets_fd);
 	}
 }

@@ -111,7 +111,6 @@ class Story:
         (folder / ".assay/workflows").mkdir(parents=True)
         (folder / ".assay/workflows/mixed.yml").write_text(workflow(COUNTS))
         (folder / ".assay/workflows/cancel.yml").write_text(workflow({"cancel": 2}))
-        (folder / ".assay/workflows/one.yml").write_text(workflow({"success": 1}))
         for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
             subprocess.run(["git", "-C", folder, *command], env=self.environment, check=True)
         self.cli("repo", "add", f"acme/{name}", f"file://{folder}")
@@ -248,8 +247,6 @@ class Story:
         self.wait_all(mixed + cancelled)
         took = time.monotonic() - began
         self.judge(mixed + cancelled)
-        # The control group of a worker that was killed goes with the next job, and the last of those jobs may have been killed.
-        self.wait_all([self.dispatch("one", "one.yml")])
         after = self.settled(before)
         self.done = True
         hunter.join()

@@ -69,4 +69,11 @@ check "so does kill -9 of the agent"
 assay runs cancel "$run" || die "cancel"; wait_for cancelled
 for _ in $(seq 60); do [ -z "$(groups)" ] && break; sleep 0.5; done
 [ -z "$(groups)" ] || die "groups are left: $(groups)"
-check "no group is left"
+start long; wait_for running
+for _ in $(seq 100); do [ -n "$(groups)" ] && break; sleep 0.2; done
+group=$(groups)
+kill -9 "$(basename "$group" | sed 's/^assay-\([0-9]*\)-.*/\1/')" || die "no worker of $group"
+wait_for failure
+for _ in $(seq 60); do [ -z "$(groups)" ] && break; sleep 0.5; done
+[ -z "$(groups)" ] || die "groups are left: $(groups)"
+check "no group is left, nor by a worker that was killed, without another job"

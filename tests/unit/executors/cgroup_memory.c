@@ -280,6 +280,51 @@ static void case_killed(const char *base)
 	cgroup_memory_retire();
 }
 
+/* Whoever is told which worker was killed removes its groups, once its last process has ended; and nobody else's. */
+static void case_tidied(const char *base)
+{
+	int born[2];
+	pid_t member = 0;
+	Cgroup group;
+	cgroup_prepare();
+	make(LIMIT, &group);
+	g_assert_cmpint(pipe2(born, O_CLOEXEC), ==, 0);
+	pid_t worker = fork();
+	if (worker == 0) {
+		Cgroup own, second;
+		make(LIMIT, &own);
+		make(LIMIT, &second);
+		pid_t pid = fork();
+		if (pid == 0) {
+			bool joined = cgroup_join(&own);
+			close(own.doors[0]); /* as a step, which holds nothing */
+			close(second.doors[0]);
+			pid = getpid();
+			g_assert_cmpint(write(born[1], &pid, sizeof pid), ==, sizeof pid);
+			pause();
+			_exit(!joined);
+		}
+		pause();
+	}
+	g_assert_cmpint(read(born[0], &member, sizeof member), ==, sizeof member);
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 2);
+	g_assert_false(cgroup_tidy(worker)); /* it lives, and holds them */
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 2);
+	kill(worker, SIGKILL);
+	wait_for(worker, SIGKILL);
+	g_assert_false(cgroup_tidy(worker));
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 1);
+	kill(member, SIGKILL);
+	for (int i = 0; i < 6000 && !cgroup_tidy(worker); i++)
+		g_usleep(10000);
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 0);
+	g_assert_true(cgroup_tidy(worker));
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, getpid()), ==, 1);
+	cgroup_remove(&group);
+	cgroup_memory_retire();
+	g_assert_cmpint(count_named(base, CGROUP_READY, getpid()), ==, 0);
+}
+
 /* Looks for what the dead have left, in a process namespace where nobody has the numbers of this one. */
 static bool sweep_elsewhere(const char *base)
 {
@@ -409,6 +454,7 @@ int main(int argc, char **argv)
 		{"/cgroup_memory/not_again_with_what_is_left", case_not_with_what_is_left},
 		{"/cgroup_memory/not_again_with_somebody_in_it", case_not_with_somebody_in_it},
 		{"/cgroup_memory/killed_ones_leave_nothing", case_killed},
+		{"/cgroup_memory/tidied_when_told", case_tidied},
 		{"/cgroup_memory/not_taken_from_another_namespace", case_used_by_another_namespace},
 		{"/cgroup_memory/removed_when_the_maker_has_ended", case_the_maker_ended},
 	};
