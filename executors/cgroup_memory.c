@@ -15,8 +15,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,7 +31,8 @@
 
 static struct {
 	char *base;
-	pid_t owner; /* 0: there is no pool */
+	pid_t owner;          /* 0: there is no pool */
+	_Atomic bool *closed; /* shared by the process that made it and all of its clones: it removes what is ready, or has */
 } pool;
 
 static bool write_value(int folder, const char *file, int64_t value)
@@ -158,7 +161,7 @@ void cgroup_memory_begin(const char *folder, int64_t limit_bytes, Cgroup *group)
 /* Only while whoever made the pool is there to remove what is in it. */
 static bool is_of_the_pool(const char *folder)
 {
-	if (pool.owner == 0 || (pool.owner != getpid() && pool.owner != getppid()))
+	if (pool.owner == 0 || *pool.closed || (pool.owner != getpid() && pool.owner != getppid()))
 		return false;
 	size_t len = strlen(pool.base);
 	return strncmp(folder, pool.base, len) == 0 && g_str_has_prefix(folder + len, "/" CGROUP_PREFIX);
@@ -172,7 +175,8 @@ bool cgroup_memory_keep(const Cgroup *group)
 	for (unsigned number = 0; number < READY_MAX; number++) {
 		g_autofree char *ready = ready_path(number);
 		if (rename(folder, ready) == 0)
-			return true;
+			/* Of one that was given back while the pool was emptied, nobody knows: it is ours again, unless it was removed. */
+			return !*pool.closed || rename(ready, folder) < 0;
 	}
 	return false;
 }
@@ -183,6 +187,12 @@ void cgroup_memory_prepare(const char *base)
 		return;
 	cgroup_memory_retire();
 	g_free(pool.base);
+	pool.base = NULL;
+	pool.owner = 0;
+	void *shared = mmap(NULL, sizeof *pool.closed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return;
+	pool.closed = shared;
 	pool.base = g_strdup(base);
 	pool.owner = getpid();
 	for (unsigned number = 0; number < READY_MAX; number++) {
@@ -195,10 +205,13 @@ void cgroup_memory_retire(void)
 {
 	if (pool.owner != getpid())
 		return;
+	*pool.closed = true; /* before the first is removed: whoever gives one back looks after that */
 	for (unsigned number = 0; number < READY_MAX; number++) {
 		g_autofree char *ready = ready_path(number);
 		rmdir(ready);
 	}
+	munmap((void *)(uintptr_t)pool.closed, sizeof *pool.closed);
 	g_clear_pointer(&pool.base, g_free);
+	pool.closed = NULL;
 	pool.owner = 0;
 }

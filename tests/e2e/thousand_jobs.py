@@ -130,7 +130,7 @@ class Story:
     # ---- the killer of workers ----
 
     def hunt(self):
-        """Kills the worker of each `victim` once its step runs."""
+        """Kills the worker of each `victim` once its step runs. A folder was another task's before, and may still tell of that."""
         hunted = set()
         while not self.done:
             for folder in (self.data / "jobs").glob("[0-9]*"):
@@ -138,11 +138,13 @@ class Story:
                     if folder.name in hunted:
                         continue
                     task = json.loads((folder / "job.json").read_text())
+                    if task["task"] != int(folder.name):
+                        continue
                     if task["kind"] != "job" or not task["job"]["key"].startswith("victim"):
                         hunted.add(folder.name)
                         continue
                     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-                    if any(event["type"] == "step" for event in events):
+                    if any(event["type"] == "step" for event in events) and is_alive(events[0]["pid"]):
                         os.kill(events[0]["pid"], signal.SIGKILL)
                         self.killed["worker"] += 1
                         hunted.add(folder.name)
@@ -315,6 +317,10 @@ def descriptors(pid):
     with contextlib.suppress(PermissionError):
         return len(os.listdir(f"/proc/{pid}/fd"))
     return None
+
+
+def is_alive(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def rss(pid):

@@ -418,6 +418,31 @@ static void case_the_maker_ended(const char *base)
 	g_assert_cmpint(count_named(base, CGROUP_READY, zygote), ==, 0);
 }
 
+/* Its maker has removed all that were ready, and still ends: what is given back then would be nobody's. */
+static void case_given_back_while_the_maker_ends(const char *base)
+{
+	int born[2], retired[2];
+	char byte = 0;
+	g_assert_cmpint(pipe2(born, O_CLOEXEC), ==, 0);
+	g_assert_cmpint(pipe2(retired, O_CLOEXEC), ==, 0);
+	cgroup_prepare();
+	pid_t worker = fork();
+	if (worker == 0) {
+		Cgroup group;
+		make(LIMIT, &group);
+		g_assert_cmpint(write(born[1], "x", 1), ==, 1);
+		g_assert_cmpint(read(retired[0], &byte, 1), ==, 1);
+		cgroup_remove(&group);
+		_exit(0);
+	}
+	g_assert_cmpint(read(born[0], &byte, 1), ==, 1);
+	cgroup_memory_retire();
+	g_assert_cmpint(write(retired[1], "x", 1), ==, 1);
+	wait_for(worker, 0);
+	g_assert_cmpint(count_named(base, CGROUP_READY, getpid()), ==, 0);
+	g_assert_cmpint(count_named(base, CGROUP_PREFIX, worker), ==, 0);
+}
+
 typedef void Case(const char *base);
 
 static void test_case(const void *data)
@@ -457,6 +482,7 @@ int main(int argc, char **argv)
 		{"/cgroup_memory/tidied_when_told", case_tidied},
 		{"/cgroup_memory/not_taken_from_another_namespace", case_used_by_another_namespace},
 		{"/cgroup_memory/removed_when_the_maker_has_ended", case_the_maker_ended},
+		{"/cgroup_memory/removed_while_the_maker_ends", case_given_back_while_the_maker_ends},
 	};
 	g_test_init(&argc, &argv, NULL);
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
