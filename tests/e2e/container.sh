@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 fixtures=$top/tests/fixtures
 for program in docker-registry htpasswd busybox python3; do
-	command -v "$program" >/dev/null || { echo "SKIPPED: $program is not installed"; exit 0; }
+	command -v "$program" >/dev/null || die "this story needs $program: packaging/install-packages test"
 done
 
 long=9$RANDOM$RANDOM # what only this story's services have in their command lines

@@ -41,6 +41,13 @@ trap 'exit 143' TERM INT
 
 check() { checks=$((checks + 1)); echo "  - $*"; }
 die() { echo "FAILED: $*"; exit 1; }
+lacking() { # WHAT: root can have all that a story needs, so it is a failure there; for an ordinary user it is said, and no more
+	[ "$(id -u)" != 0 ] || die "$*"
+	echo "NOT SHOWN: $*"
+	trap - EXIT
+	rm -rf "$work"
+	exit 77
+}
 expect() { # expect WHAT WANTED GOT
 	[ "$2" = "$3" ] || die "$1: wanted '$2', got '$3'"
 	check "$1"
