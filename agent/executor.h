@@ -45,6 +45,7 @@ typedef struct Place Place;
 /** The image that is a place's root, for the executor `container`. Borrowed until open() returns, `data` included. */
 typedef struct PlaceImage {
 	const char *reference;    /* "alpine:3.20", "oci:/folder" */
+	const char *made;         /* instead: the key of one that was made here (ImageMaker) */
 	const char *username;     /* of the registry; NULL: anonymous */
 	const char *password;
 	const char *store;        /* folder where unpacked layers are kept, D/images */
@@ -59,6 +60,7 @@ typedef struct PlaceImage {
 	int64_t shm_bytes;        /* of /dev/shm; 0: 64 MiB */
 	const char *const *tmpfs; /* folders in memory besides, NULL-terminated; NULL: none */
 	bool read_only;           /* nothing of the root can be changed */
+	bool keeps_scratch;       /* it lies on the disk, and stays when the place is closed; the caller removes it */
 	bool (*stopped)(void *data); /* asked often while the image is brought here; true ends it */
 	void (*say)(void *data, const char *text); /* a line for the job's log */
 	void *data;
@@ -145,6 +147,37 @@ typedef struct Child {
 	void *data;
 } Child;
 
+/** What is added to an image, and becomes another. Borrowed. */
+typedef struct ImageAddition {
+	const char *store;
+	const json_t *settings; /* as in PlaceImage */
+	uid_t uid;              /* as in PlaceSpec: whose layers they are */
+	gid_t gid;
+	const char *from;       /* the key of the image below */
+	const char *key;        /* of the new one: 64 hex digits that stand for all that made it */
+	const char *scratch;    /* of a closed place that has kept it: what it changed becomes a layer; NULL: no layer is added */
+	const json_t *config;   /* as OCI's "config": {"Env","Entrypoint","Cmd","User","WorkingDir",…} */
+} ImageAddition;
+
+/** Images that are made here, layer by layer: kept as pulled ones are, until nobody has used them for long. */
+typedef struct ImageMaker {
+	/**
+	 * Brings an image here as the begin of another; "scratch" is one without a file.
+	 *
+	 * @out_key      the caller's
+	 * @out_config   the caller's; also "Shell" and "OnBuild" where the image has them
+	 */
+	bool (*begin)(const PlaceImage *image, uid_t uid, gid_t gid, char **out_key, json_t **out_config, GError **error);
+	/** Is the image of this key here, and whole? Counts as a use. */
+	bool (*find)(const char *store, uid_t uid, const char *key);
+	/** Makes one. It is there as a whole or not at all; of two who make the same at once either may stay. */
+	bool (*add)(const ImageAddition *addition, int64_t *out_bytes, GError **error);
+	/** Unpacks a tar that somebody else wrote; REMOTE when it is none. */
+	bool (*unpack)(int archive_fd, int folder_fd, uid_t uid, gid_t gid, bool (*stopped)(void *data), void *data, GError **error);
+	/** Writes a program that copies files within a place (executors/copy.c) to a file of the host. */
+	bool (*write_copier)(const char *path, GError **error);
+} ImageMaker;
+
 struct Executor {
 	const char *name;    /* as in the config's `executors:` */
 	const char *summary; /* one line for --help, the web page and the manual */
@@ -171,6 +204,7 @@ struct Executor {
 	bool (*finish)(Place *place, Child *child, StepEnd *out, GError **error);
 	/** Ends everything that still runs, unmounts, frees. Accepts NULL. */
 	void (*close)(Place *place);
+	const ImageMaker *maker; /* NULL: it makes no images */
 };
 
 /** NULL-terminated; the rows are in executors/table.c. */

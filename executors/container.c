@@ -31,12 +31,13 @@ extern const Executor executor_sandbox;
 typedef struct Held {
 	Image *image;
 	char *scratch;
+	bool keeps_scratch;
 } Held;
 
 static void held_free(void *data)
 {
 	Held *held = data;
-	if (held->scratch)
+	if (held->scratch && !held->keeps_scratch)
 		fd_remove_tree(held->scratch, NULL);
 	g_free(held->scratch);
 	image_release(held->image);
@@ -103,7 +104,7 @@ static void sweep_sometimes(const PlaceImage *image)
 static bool check_spec(const PlaceSpec *spec, GError **error)
 {
 	const PlaceImage *image = spec->image;
-	if (!image || !image->reference || !image->store || !image->scratch)
+	if (!image || (!image->reference && !image->made) || !image->store || !image->scratch)
 		return fail(error, ASSAY_ERROR_USER, "container: it needs an image; write 'container:' in the workflow's job");
 	if (!image->work_inside || !image->home_inside || !image->runner_inside)
 		return fail(error, ASSAY_ERROR_USER, "container: it needs to know where folders are seen");
@@ -114,7 +115,8 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 {
 	g_autoptr(Image) image = NULL;
 	ImageUser user = {.home = NULL};
-	if (!check_spec(spec, error) || !image_prepare(spec->image, spec->uid, spec->gid, &image, error))
+	if (!check_spec(spec, error) ||
+	        !(spec->image->made ? image_made : image_prepare)(spec->image, spec->uid, spec->gid, &image, error))
 		return false;
 	sweep_sometimes(spec->image);
 	if (!image_user(image, spec->image->user ? spec->image->user : image->config.user, &user, error))
@@ -122,11 +124,13 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 	g_autofree char *home = user.home;
 	Held *held = g_new0(Held, 1);
 	held->scratch = g_strdup(spec->image->scratch);
+	held->keeps_scratch = spec->image->keeps_scratch;
 	g_autofree char *lower = lower_of(image);
 	const PlaceRoot root = {.layers_folder = image->layers_folder,
 	        .lower = lower,
 	        .scratch = held->scratch,
 	        .read_only = spec->image->read_only,
+	        .keeps_scratch = spec->image->keeps_scratch,
 	        .uid = user.uid,
 	        .gid = user.gid,
 	        .work_below = spec->image->work_below,
@@ -182,4 +186,5 @@ const Executor executor_container = {
 	.signal = container_signal,
 	.finish = container_finish,
 	.close = container_close,
+	.maker = &image_maker,
 };

@@ -223,7 +223,8 @@ bool image_config_read(const char *text, size_t len, const char *architecture, I
 	const json_t *root = json_object_get(json, "rootfs");
 	g_auto(ImageConfig) config = {.user = g_strdup(json_get_string(inner, "User", "")),
 	        .folder = g_strdup(json_get_string(inner, "WorkingDir", "")),
-	        .health = read_health(json_object_get(inner, "Healthcheck"))};
+	        .health = read_health(json_object_get(inner, "Healthcheck")),
+	        .raw = json_is_object(inner) ? json_incref((json_t *)(uintptr_t)inner) : json_object()};
 	if (!check_platform(json, architecture, error) ||
 	        !(config.env = read_strings(json_object_get(inner, "Env"), "Env", IMAGE_ENV_MAX, error)) ||
 	        !check_env(config.env, error) ||
@@ -254,5 +255,6 @@ void image_config_clear(ImageConfig *config)
 	g_free(config->user);
 	g_free(config->folder);
 	json_decref(config->health);
+	json_decref(config->raw);
 	*config = (ImageConfig){.env = NULL};
 }

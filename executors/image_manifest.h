@@ -53,6 +53,7 @@ typedef struct ImageConfig {
 	char *user;        /* "" is root */
 	char *folder;      /* "/" when it says nothing */
 	json_t *health;    /* {"test":[…],"interval_us",…} or NULL */
+	json_t *raw;       /* "config" as it was read; never NULL */
 } ImageConfig;
 
 /** false with REMOTE; a config of another system or processor is one too. */

@@ -25,6 +25,8 @@ typedef struct Image {
 
 /** Brings an image here, as far as it is not; layers belong to uid where that is not 0. */
 bool image_prepare(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error);
+/** One that was made here: spec->made. ABSENT when it, or a layer of it, is not there any more. */
+bool image_made(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error);
 void image_release(Image *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_release)
 
@@ -48,3 +50,6 @@ typedef struct ImageSweep {
  * job holds stays. 0: no such limit. Leftovers of killed pulls go too.
  */
 bool image_sweep(const char *store, int64_t max_age_us, int64_t max_bytes, ImageSweep *out, GError **error);
+
+/** Making them: images_made.c. */
+extern const ImageMaker image_maker;

@@ -127,12 +127,12 @@ static void remove_leftovers(const char *store, int store_fd, int64_t now)
 	}
 }
 
-/* Manifests and configs are small, and are asked for again when they are missing. */
-static void remove_old_blobs(int store_fd, int64_t oldest_us)
+/* Manifests, configs and records are small, and are asked for again when they are missing. */
+static void remove_old_files(int store_fd, const char *folder, int64_t oldest_us)
 {
-	g_autoptr(GPtrArray) names = names_of(store_fd, "blobs");
+	g_autoptr(GPtrArray) names = names_of(store_fd, folder);
 	for (guint i = 0; i < names->len; i++) {
-		g_autofree char *inside = g_build_filename("blobs", names->pdata[i], NULL);
+		g_autofree char *inside = g_build_filename(folder, names->pdata[i], NULL);
 		struct stat info;
 		if (fstatat(store_fd, inside, &info, AT_SYMLINK_NOFOLLOW) == 0 && time_of(&info) < oldest_us)
 			unlinkat(store_fd, inside, 0);
@@ -166,8 +166,10 @@ bool image_sweep(const char *store, int64_t max_age_us, int64_t max_bytes, Image
 		out->bytes += layer->bytes;
 		out->left_bytes -= layer->bytes;
 	}
-	if (max_age_us > 0)
-		remove_old_blobs(store_fd, now - max_age_us);
+	if (max_age_us > 0) {
+		remove_old_files(store_fd, "blobs", now - max_age_us);
+		remove_old_files(store_fd, "made", now - max_age_us); /* what images made here are of; without it they are made again */
+	}
 	remove_leftovers(store, store_fd, now);
 	return true;
 }

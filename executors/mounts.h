@@ -61,6 +61,7 @@ typedef struct Mounts {
 	const char *overlay;       /* options, with names relative to layers_folder */
 	const char *scratch;       /* where `upper` and `work` lie; NULL: in memory */
 	bool read_only;
+	bool keeps_scratch;        /* in memory it would be lost */
 	int owner_uid, owner_gid;  /* of files made for the job; -1: as they are */
 	int layers_tree, scratch_tree; /* the newborn's own, as a row's tree */
 } Mounts;

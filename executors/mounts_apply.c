@@ -404,7 +404,7 @@ static int put_layers(const Mounts *mounts)
 		if (move_mount(mounts->scratch_tree, "", AT_FDCWD, SCRATCH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			return -1;
 		done = put_overlay(mounts);
-		if (!done && errno != EINVAL && errno != EOPNOTSUPP)
+		if (!done && (mounts->keeps_scratch || (errno != EINVAL && errno != EOPNOTSUPP)))
 			return -1;
 	}
 	if (!done && (!put_scratch_in_memory(mounts) || !put_overlay(mounts)))

@@ -73,6 +73,7 @@ bool mounts_list_image(const PlaceSpec *spec, Mounts *out, GError **error)
 	out->layers_folder = g_string_chunk_insert(out->texts, root->layers_folder);
 	out->scratch = root->scratch ? g_string_chunk_insert(out->texts, root->scratch) : NULL;
 	out->read_only = root->read_only;
+	out->keeps_scratch = root->keeps_scratch;
 	out->owner_uid = geteuid() == 0 ? (int)spec->uid : -1;
 	out->owner_gid = geteuid() == 0 ? (int)spec->gid : -1;
 	g_autofree char *overlay = g_strdup_printf("lowerdir=%s," MOUNTS_UPPER ",userxattr,volatile", root->lower);

@@ -11,6 +11,7 @@ typedef struct PlaceRoot {
 	const char *lower;         /* "top:…:bottom", names in layers_folder */
 	const char *scratch;       /* a folder of the host's with `upper` and `work` in it, never used before; NULL: in memory */
 	bool read_only;
+	bool keeps_scratch;        /* never in memory: who opened the place wants what lies there */
 	uid_t uid;                 /* who the job is inside */
 	gid_t gid;
 	const char *work_below;    /* as in PlaceImage */
