@@ -78,6 +78,7 @@ static bool run_action(Job *job, const ActionUse *use, ActionStage stage, const 
 	g_ptr_array_add(args, NULL);
 	const DockerAction action = {.name = use->uses,
 	        .image = file->image,
+	        .made = use->made,
 	        .entrypoint = entrypoint,
 	        .args = some ? (const char *const *)args->pdata : NULL,
 	        .extra_env = (const char *const *)lines->pdata};
@@ -85,12 +86,14 @@ static bool run_action(Job *job, const ActionUse *use, ActionStage stage, const 
 	return true;
 }
 
-void action_docker(Job *job, const ActionUse *use, ActionStage stage, const json_t *inputs, const json_t *saved,
+void action_docker(Job *job, ActionUse *use, ActionStage stage, const json_t *inputs, const json_t *saved,
         StepResult *out)
 {
 	g_autoptr(GError) error = NULL;
-	if (!actions_check_image(job, use->uses, use->file->image, &error) ||
-	        !run_action(job, use, stage, inputs, saved, out, &error))
+	/* One of another repository was made before the first step, and is only looked for. */
+	if (!action_file_names_image(use->file) && !action_use_make_image(job, use, &error))
+		step_result_fail(out, docker_action_cause(job, error), g_strdup(error->message));
+	else if (!run_action(job, use, stage, inputs, saved, out, &error))
 		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
 }
 
@@ -99,7 +102,7 @@ void action_docker_step(Job *job, const char *uses, const json_t *with, StepResu
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
 	const char *given = input_of(with, "args");
-	if (!actions_check_image(job, uses, uses, &error) || (given && !split_args(given, args, &error))) {
+	if (given && !split_args(given, args, &error)) {
 		step_result_fail(out, CAUSE_INVALID, g_strdup(error->message));
 		return;
 	}

@@ -213,13 +213,18 @@ ActionFile *action_file_read(const char *text, size_t len, const char *path, GEr
 	return say_mistakes(errors, error) ? build(document) : NULL;
 }
 
-ActionFile *action_file_dockerfile(const char *path)
+bool action_file_names_image(const ActionFile *file)
+{
+	return file->image && g_str_has_prefix(file->image, "docker://");
+}
+
+ActionFile *action_file_dockerfile(const char *path, const char *name)
 {
 	ActionFile *file = g_new0(ActionFile, 1);
 	file->path = g_strdup(path);
 	file->name = g_strdup("");
 	file->using = ACTION_USING_DOCKER;
-	file->image = g_strdup("Dockerfile");
+	file->image = g_strdup(name);
 	file->inputs = g_ptr_array_new_with_free_func(input_free);
 	file->lines = g_array_new(FALSE, FALSE, sizeof(int));
 	return file;

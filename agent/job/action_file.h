@@ -31,7 +31,7 @@ typedef struct ActionFile {
 	char *pre_if;
 	char *post;
 	char *post_if;
-	char *image;        /* docker: "Dockerfile" or "docker://…" */
+	char *image;        /* docker: "docker://…", or a Dockerfile's path below the action's folder */
 	json_t *args;       /* docker: array of strings, or NULL */
 	json_t *env;        /* docker: object of strings, or NULL */
 	json_t *steps;      /* composite: as a definition's */
@@ -47,8 +47,10 @@ typedef struct ActionFile {
 ActionFile *action_file_read(const char *text, size_t len, const char *path, GError **error);
 /** What is wrong with it: array of {"line","column","message","caret"}, empty when nothing is. The caller's. */
 json_t *action_file_check(const char *text, size_t len, const char *path);
-/** One that has only a Dockerfile. */
-ActionFile *action_file_dockerfile(const char *path);
+/** One that has only a Dockerfile, of that name. */
+ActionFile *action_file_dockerfile(const char *path, const char *name);
+/** Of a docker action: is its image one of a registry, and not made of a Dockerfile? */
+bool action_file_names_image(const ActionFile *file);
 /** Accepts NULL. */
 void action_file_free(ActionFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActionFile, action_file_free)

@@ -279,7 +279,7 @@ static void run_node(Job *job, const ActionUse *use, ActionStage stage, const js
 
 static void post_wish(Job *job, const ActionUse *use, ActionState *state);
 
-static void run_script(Job *job, const ActionUse *use, ActionStage stage, const json_t *inputs, ActionState *state,
+static void run_script(Job *job, ActionUse *use, ActionStage stage, const json_t *inputs, ActionState *state,
         StepResult *out)
 {
 	ActionView outer = action_view_take(job);

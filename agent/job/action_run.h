@@ -39,5 +39,5 @@ GPtrArray *action_stage_environment(const json_t *inputs, const json_t *saved);
 /** A step that names an image: `uses: docker://…`, with `entrypoint` and `args`. */
 void action_docker_step(Job *job, const char *uses, const json_t *with, StepResult *out);
 /** A docker action's stage. */
-void action_docker(Job *job, const ActionUse *use, ActionStage stage, const json_t *inputs, const json_t *saved,
+void action_docker(Job *job, ActionUse *use, ActionStage stage, const json_t *inputs, const json_t *saved,
         StepResult *out);

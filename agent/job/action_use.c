@@ -13,6 +13,7 @@
 #include "agent/base/json.h"
 #include "agent/job/action_source.h"
 #include "agent/job/actions.h"
+#include "agent/job/build.h"
 
 #define REPOS_MAX 100
 
@@ -44,6 +45,8 @@ static void use_free(gpointer data)
 	g_free(use->ref);
 	g_free(use->folder);
 	g_free(use->inside);
+	g_free(use->work);
+	g_free(use->made);
 	action_file_free(use->file);
 	g_free(use);
 }
@@ -132,7 +135,7 @@ static ActionFile *read_action(Job *job, const ActionSource *source, const char 
 		if (!bytes)
 			continue;
 		if (i >= 2)
-			return action_file_dockerfile(shown);
+			return action_file_dockerfile(shown, names[i]);
 		gsize len = 0;
 		const char *text = g_bytes_get_data(bytes, &len);
 		return action_file_read(text ? text : "", len, shown, error);
@@ -145,10 +148,8 @@ static ActionUse *use_new(Job *job, const char *uses, const char *folder, const 
 	ActionUse *use = g_new0(ActionUse, 1);
 	use->uses = g_strdup(uses);
 	use->folder = g_strdup(folder);
-	use->inside = g_build_filename(job->place->work_inside, work, folder, NULL);
-	size_t len = strlen(use->inside);
-	if (len > 1 && use->inside[len - 1] == '/')
-		use->inside[len - 1] = '\0';
+	use->work = folder[0] ? g_build_filename(work, folder, NULL) : g_strdup(work);
+	use->inside = g_build_filename(job->place->work_inside, use->work, NULL);
 	use->file = file;
 	g_ptr_array_add(uses_of(job)->all, use);
 	return use;
@@ -248,7 +249,7 @@ static bool prepare_use(Job *job, const char *uses, const ActionUse *within, boo
 	if (actions_is_built_in(job, uses))
 		return true;
 	if (g_str_has_prefix(uses, "docker://"))
-		return actions_check_image(job, uses, uses, error);
+		return true;
 	ActionUse *use = NULL;
 	if (!g_str_has_prefix(uses, "./"))
 		use = action_use_find(job, uses, within, error);
@@ -268,6 +269,15 @@ static bool prepare_use(Job *job, const char *uses, const ActionUse *within, boo
 	return true;
 }
 
+bool action_use_make_image(Job *job, ActionUse *use, GError **error)
+{
+	const BuildSource source = {.uses = use->uses, .work = use->work, .inside = use->inside, .image = use->file->image};
+	if (use->made && build_is_kept(job, use->made))
+		return true;
+	g_clear_pointer(&use->made, g_free);
+	return build_image(job, &source, &use->made, error);
+}
+
 bool action_use_prepare_inner(Job *job, ActionUse *use, GError **error)
 {
 	if (use->busy)
@@ -275,7 +285,7 @@ bool action_use_prepare_inner(Job *job, ActionUse *use, GError **error)
 	if (use->ready)
 		return true;
 	use->has_pre = use->repo && use->file->pre;
-	if (use->file->using == ACTION_USING_DOCKER && !actions_check_image(job, use->uses, use->file->image, error))
+	if (use->file->using == ACTION_USING_DOCKER && !action_file_names_image(use->file) && !action_use_make_image(job, use, error))
 		return false;
 	use->busy = true;
 	bool good = true;

@@ -16,6 +16,8 @@ typedef struct ActionUse {
 	char *ref;
 	char *folder;  /* the action's, below its repository's root or the workspace; "" for that itself */
 	char *inside;  /* its folder as steps see it */
+	char *work;    /* the same below the job's work folder */
+	char *made;    /* the key of the image that was made of its Dockerfile; NULL: none was */
 	ActionFile *file;
 	bool ready;    /* what its own steps use is brought too */
 	bool busy;     /* that is being done: who names it now goes in a circle */
@@ -39,5 +41,7 @@ bool action_use_prepare(Job *job, GError **error);
  *           and then in that action's repository and folder
  */
 ActionUse *action_use_find(Job *job, const char *uses, const ActionUse *within, GError **error);
+/** The image of an action that has a Dockerfile: made, unless it is there already. */
+bool action_use_make_image(Job *job, ActionUse *use, GError **error);
 /** The same for what its own steps name, all the way down. */
 bool action_use_prepare_inner(Job *job, ActionUse *use, GError **error);

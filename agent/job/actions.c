@@ -40,17 +40,6 @@ bool actions_is_built_in(const Job *job, const char *uses)
 	return g_str_has_prefix(uses, "assay/") || find_action(job, uses);
 }
 
-bool actions_check_image(const Job *job, const char *uses, const char *image, GError **error)
-{
-	(void)job;
-	if (g_str_has_prefix(image ? image : "", "docker://"))
-		return true;
-	return fail(error, ASSAY_ERROR_USER,
-	        "%s: its image is to be built from a Dockerfile, and nothing here builds one; build it elsewhere, push it, and name "
-	        "it as docker://…",
-	        uses);
-}
-
 /* The inputs with their fallbacks, keys in lower case. */
 static json_t *read_inputs(Job *job, const Action *action, const json_t *with)
 {

@@ -35,7 +35,5 @@ void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out
 
 /** Is it one of the rows (and not one that the admin wants fetched), or an ML step? */
 bool actions_is_built_in(const Job *job, const char *uses);
-/** Can an image be run here? The error names what asks for it. */
-bool actions_check_image(const Job *job, const char *uses, const char *image, GError **error);
 /** `uses: assay/NAME@v1`. */
 void mlsteps_run(Job *job, const char *name, const json_t *with, StepResult *out);

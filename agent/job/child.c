@@ -181,7 +181,8 @@ bool child_run(Job *job, const ChildSpec *spec, ChildEnd *out, GError **error)
 	running.deadline_us = nearest(job_deadline(job), spec->time_us > 0 ? monotonic_us() + spec->time_us : 0);
 	fcntl(running.pipe_fd, F_SETFL, O_NONBLOCK);
 	fcntl(running.pipe_fd, F_SETPIPE_SZ, PIPE_BYTES);
-	g_auto(GStrv) environment = contexts_environment(job, spec->extra_env);
+	g_auto(GStrv) environment = spec->only_env ? g_strdupv((char **)(uintptr_t)spec->only_env)
+	                                           : contexts_environment(job, spec->extra_env);
 	const StepSpec step = {.name = spec->name, .argv = spec->argv, .envp = (const char *const *)environment,
 	        .folder = spec->folder, .fds = {-1, into, into}};
 	EnergyMark energy;

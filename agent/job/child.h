@@ -12,6 +12,7 @@ typedef struct ChildSpec {
 	const char *name;
 	const char *const *argv;
 	const char *const *extra_env; /* "NAME=value", or NULL */
+	const char *const *only_env;  /* instead of everything that a step's command has; NULL: that */
 	const char *folder;           /* as the command sees it */
 	int64_t time_us;              /* of its own, 0: only the step's and the job's */
 } ChildSpec;

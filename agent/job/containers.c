@@ -226,6 +226,7 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	json_set_bool(settings, "untrusted", json_get_bool(job->spec, "untrusted", false));
 	g_ptr_array_add(options->tmpfs, NULL);
 	const PlaceImage image = {.reference = spec->image,
+	        .made = spec->made,
 	        .username = spec->username,
 	        .password = spec->password,
 	        .store = store,

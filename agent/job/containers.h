@@ -42,6 +42,7 @@ const Place *containers_network(const Job *job);
 /** What a place of an image is made from; the rest is as the job's own. */
 typedef struct ContainerSpec {
 	const char *image;
+	const char *made;             /* PlaceImage.made, instead of an image's name; NULL: the name */
 	const char *username;
 	const char *password;
 	const char *name;             /* of the folder for its changes, unique in the job */

@@ -90,6 +90,14 @@ static bool run_inside(Job *job, const DockerAction *action, StepResult *out, GE
 	return true;
 }
 
+const char *docker_action_cause(const Job *job, const GError *error)
+{
+	const char *otherwise = error->code == ASSAY_ERROR_SYSTEM || error->code == ASSAY_ERROR_REMOTE ? CAUSE_AGENT : CAUSE_INVALID;
+	if (error->code == ASSAY_ERROR_BUSY && !task_is_cancelled(job->task))
+		otherwise = CAUSE_TIMEOUT;
+	return task_cause_of(job->task, error, otherwise);
+}
+
 void docker_action_run(Job *job, const DockerAction *action, StepResult *out)
 {
 	g_autoptr(GError) error = NULL;
@@ -98,6 +106,7 @@ void docker_action_run(Job *job, const DockerAction *action, StepResult *out)
 	autofd int workspace = job_open_workspace(job, &error);
 	g_autofree char *folder = g_build_filename(job->task->folder, "work", NULL);
 	const ContainerSpec spec = {.image = reference,
+	        .made = action->made,
 	        .name = name,
 	        .work_folder = folder,
 	        .work_below = job->workspace,
@@ -114,8 +123,5 @@ void docker_action_run(Job *job, const DockerAction *action, StepResult *out)
 	}
 	if (good)
 		return;
-	const char *otherwise = error->code == ASSAY_ERROR_SYSTEM || error->code == ASSAY_ERROR_REMOTE ? CAUSE_AGENT : CAUSE_INVALID;
-	if (error->code == ASSAY_ERROR_BUSY && !task_is_cancelled(job->task))
-		otherwise = CAUSE_TIMEOUT;
-	step_result_fail(out, task_cause_of(job->task, error, otherwise), g_strdup_printf("%s: %s", action->name, error->message));
+	step_result_fail(out, docker_action_cause(job, error), g_strdup_printf("%s: %s", action->name, error->message));
 }

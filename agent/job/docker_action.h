@@ -9,6 +9,7 @@
 typedef struct DockerAction {
 	const char *name;             /* for messages */
 	const char *image;            /* "alpine:3.20", with docker:// before it or not */
+	const char *made;             /* instead: the key of an image that was made of a Dockerfile; NULL: it was not */
 	const char *entrypoint;       /* NULL: the image's, with its command where there are no args */
 	const char *const *args;      /* NULL: none are given */
 	const char *const *extra_env; /* "INPUT_WHO=you" and so on; NULL: none */
@@ -19,3 +20,5 @@ typedef struct DockerAction {
  * closes it: commands, environment files and outputs are the step's, as of any other.
  */
 void docker_action_run(Job *job, const DockerAction *action, StepResult *out);
+/** The cause that fits an error of bringing or making its image. Static. */
+const char *docker_action_cause(const Job *job, const GError *error);

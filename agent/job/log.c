@@ -33,6 +33,7 @@ struct JobLog {
 	GByteArray *partial; /* a line that has not ended */
 	JobLogCommand on_command;
 	void *on_command_data;
+	bool commands_paused;
 	JobLogLine on_line;
 	void *on_line_data;
 	bool line_begins;    /* the next raw byte is a line's first */
@@ -160,6 +161,11 @@ void joblog_on_command(JobLog *log, JobLogCommand command, void *data)
 {
 	log->on_command = command;
 	log->on_command_data = data;
+}
+
+void joblog_pause_commands(JobLog *log, bool paused)
+{
+	log->commands_paused = paused;
 }
 
 void joblog_on_line(JobLog *log, JobLogLine seen, void *data)
@@ -347,7 +353,7 @@ static bool may_be_command(const char *bytes, size_t len)
 static void meet_command(JobLog *log, const char *line, size_t len)
 {
 	size_t bare = len > 0 && line[len - 1] == '\r' ? len - 1 : len;
-	if (log->on_command && log->on_command(log->on_command_data, line, bare))
+	if (log->on_command && !log->commands_paused && log->on_command(log->on_command_data, line, bare))
 		return;
 	pass_on(log, line, len);
 	pass_on(log, "\n", 1);
@@ -394,7 +400,7 @@ void joblog_feed(JobLog *log, const char *bytes, size_t len)
 			g_byte_array_set_size(log->command, 0);
 			continue;
 		}
-		const char *found = log->on_command ? find_command(bytes, end, log->line_begins) : end;
+		const char *found = log->on_command && !log->commands_paused ? find_command(bytes, end, log->line_begins) : end;
 		pass_on(log, bytes, (size_t)(found - bytes));
 		if (found > bytes)
 			log->line_begins = found[-1] == '\n';

@@ -40,6 +40,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JobLog, joblog_close)
 
 /** Who is told of `::` lines; NULL: they are text. */
 void joblog_on_command(JobLog *log, JobLogCommand command, void *data);
+/** Meanwhile they are text for whoever is told. Between two commands, whose output has ended. */
+void joblog_pause_commands(JobLog *log, bool paused);
 /** Who sees the lines that steps print; NULL: nobody. */
 void joblog_on_line(JobLog *log, JobLogLine seen, void *data);
 /** Bytes that a step printed. */

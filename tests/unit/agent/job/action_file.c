@@ -46,7 +46,7 @@ static void reads_composite_and_docker_actions(void)
 	g_assert_cmpint(docker->using, ==, ACTION_USING_DOCKER);
 	g_assert_cmpstr(docker->image, ==, "docker://alpine");
 	g_assert_cmpuint(json_array_size(docker->args), ==, 2);
-	g_autoptr(ActionFile) plain = action_file_dockerfile("x/Dockerfile");
+	g_autoptr(ActionFile) plain = action_file_dockerfile("x/Dockerfile", "Dockerfile");
 	g_assert_cmpstr(plain->image, ==, "Dockerfile");
 }
 
