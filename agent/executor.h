@@ -122,6 +122,7 @@ typedef struct PlaceDefaults {
 	char **command;
 	char *folder;      /* where its program starts */
 	char *home;        /* of its user, by its /etc/passwd */
+	char *alone;       /* why its root cannot become another user, and what to do; NULL: he can, or is none */
 	json_t *health;    /* {"test":[…],"interval_us","timeout_us","start_us","retries"}, or NULL */
 } PlaceDefaults;
 
@@ -221,5 +222,12 @@ static inline const Executor *executor_find(const char *name)
 /** The room's two verbs, for the roof (executors/doctor.h): `assay doctor` and `assay exec`; the exit status. */
 int verb_doctor(int argc, char **argv);
 int verb_exec(int argc, char **argv);
+/**
+ * For fd_set_remover(): removes a tree with files of other users of an image, whose ids an ordinary user's agent has by
+ * /etc/subuid. What fd_remove_tree() has left of it is a stranger's no more.
+ */
+bool executor_remove_tree(const char *path, GError **error);
+/** `remove FOLDER…` of the worker: the same, for the agent, which has no user namespace. */
+int remove_main(int argc, char **argv);
 /** The process that unpacks a layer of an image: `unpack` of the worker, which nobody types. */
 int image_unpack_main(int argc, char **argv);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/base/error.h"
+#include "agent/base/fd.h"
 #include "agent/base/log.h"
 #include "agent/executor.h"
 #include "agent/job/export.h"
@@ -54,6 +55,7 @@ static const struct {
         {"exec", verb_exec},
         {"export", export_main},
         {"expr", verb_expr},
+        {"remove", remove_main},
         {"task", worker_task},
         {"unpack", image_unpack_main},
         {"validate", verb_validate},
@@ -64,6 +66,7 @@ static const struct {
 int main(int argc, char **argv)
 {
 	log_setup(LOG_LEVEL_INFO, log_default_format());
+	fd_set_remover(executor_remove_tree);
 	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(parts); i++)
 		if (strcmp(parts[i].name, argv[1]) == 0)
 			return parts[i].run(argc - 1, argv + 1);

@@ -3,8 +3,9 @@
  * A place whose root is an image: its layers are brought here (images.c) and laid over one another under a folder of the
  * place's own; what runs in it runs by the sandbox, with the same walls. There is no engine and no daemon.
  *
- * One user of the host stands for the image's user, whoever that is: files of the image belong to him, and he can become
- * nobody else. Images whose program starts as root to become another user are told so by `--user`.
+ * Where the host gives a range of ids (ids.c), an image that runs as root has its other users, too: files belong to who the
+ * layers say, and chown, setuid and setgroups do what they say. Otherwise, and for an image that runs as somebody else, one id
+ * of the host stands for the image's user: all files belong to him, and he can become nobody else.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "agent/base/json.h"
 #include "executors/images.h"
 #include "executors/place.h"
+#include "executors/ready.h"
 #include "executors/registry.h"
 #include "executors/root.h"
 #include "executors/unpack.h"
@@ -72,7 +74,7 @@ static bool make_scratch(const char *scratch, const PlaceSpec *spec, GError **er
 	return true;
 }
 
-static PlaceDefaults *defaults_of(const Image *image, const ImageUser *user)
+static PlaceDefaults *defaults_of(const Image *image, const ImageUser *user, const Ids *ids)
 {
 	PlaceDefaults *defaults = g_new0(PlaceDefaults, 1);
 	defaults->digest = g_strdup(image->digest);
@@ -81,6 +83,8 @@ static PlaceDefaults *defaults_of(const Image *image, const ImageUser *user)
 	defaults->command = g_strdupv(image->config.command);
 	defaults->folder = g_strdup(image->config.folder);
 	defaults->home = g_strdup(user->home);
+	if (ids && !image->has_users && user->uid == 0)
+		defaults->alone = g_strdup(ids->why_not);
 	defaults->health = image->config.health ? json_deep_copy(image->config.health) : NULL;
 	return defaults;
 }
@@ -111,17 +115,35 @@ static bool check_spec(const PlaceSpec *spec, GError **error)
 	return true;
 }
 
+/* Which of the two it is: what an entrypoint may do depends on it. */
+static void say_users(const PlaceImage *spec, const Image *image, const ImageUser *user, const Ids *ids)
+{
+	if (!spec->say || !ids)
+		return;
+	g_autofree char *text =
+	        image->has_users ? g_strdup_printf("Users: root and 65535 others, ids from %u (%s)", (unsigned)ids->first_uid, ids->source)
+	        : ids->first_uid || user->uid != 0
+	                ? g_strdup_printf("Users: %u alone; only an image that runs as root has others", (unsigned)user->uid)
+	                : g_strdup_printf("Users: root alone, who cannot become another: %s", ids->why_not ? ids->why_not : "");
+	spec->say(spec->data, text);
+}
+
 static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 {
 	g_autoptr(Image) image = NULL;
 	ImageUser user = {.home = NULL};
-	if (!check_spec(spec, error) ||
-	        !(spec->image->made ? image_made : image_prepare)(spec->image, spec->uid, spec->gid, &image, error))
+	if (!check_spec(spec, error))
+		return false;
+	/* What is made here is made with one id. */
+	const Ids *ids = spec->image->made ? NULL : ready_ids(json_get_string(spec->image->settings, "ids", NULL), spec->uid, spec->gid);
+	if (!(spec->image->made ? image_made(spec->image, spec->uid, spec->gid, &image, error)
+	                        : image_prepare(spec->image, spec->uid, spec->gid, ids, &image, error)))
 		return false;
 	sweep_sometimes(spec->image);
 	if (!image_user(image, spec->image->user ? spec->image->user : image->config.user, &user, error))
 		return false;
 	g_autofree char *home = user.home;
+	say_users(spec->image, image, &user, ids);
 	Held *held = g_new0(Held, 1);
 	held->scratch = g_strdup(spec->image->scratch);
 	held->keeps_scratch = spec->image->keeps_scratch;
@@ -133,6 +155,7 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 	        .keeps_scratch = spec->image->keeps_scratch,
 	        .uid = user.uid,
 	        .gid = user.gid,
+	        .ids = image->has_users ? ids : NULL,
 	        .work_below = spec->image->work_below,
 	        .work_inside = spec->image->work_inside,
 	        .home_inside = spec->image->home_inside,
@@ -146,7 +169,7 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 	Place *place = NULL;
 	bool good = make_scratch(held->scratch, spec, error) && executor_sandbox.open(&inner, &place, error);
 	if (good) {
-		place->image = defaults_of(image, &user);
+		place->image = defaults_of(image, &user, ids);
 		held->image = g_steal_pointer(&image);
 		place->extra = held;
 		place->extra_free = held_free;

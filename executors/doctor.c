@@ -26,6 +26,7 @@
 #include "agent/base/json.h"
 #include "agent/executor.h"
 #include "executors/cgroup.h"
+#include "executors/ready.h"
 
 #define DATA_FOLDER "/var/lib/assay"
 #define SANDBOX_PATH "/usr/local/bin:/usr/bin:/bin" /* where steps look for programs */
@@ -35,6 +36,7 @@
 #define INODES_FEW 200000
 #define DESCRIPTORS_FEW 4096
 #define GPUS_MAX 64
+#define JOB_UID 64001 /* as sandbox.uid of the config is by default */
 
 typedef enum State { STATE_OK, STATE_LIMITED, STATE_MISSING } State;
 static const char *const state_names[] = {"ok", "limited", "missing"};
@@ -43,7 +45,7 @@ typedef struct Finding {
 	const char *name;
 	State state;
 	char *means;
-	const char *change; /* static; NULL when there is nothing to change */
+	const char *change; /* static, or the room's own; NULL when there is nothing to change */
 } Finding;
 
 typedef struct Report {
@@ -155,6 +157,16 @@ static void check_images(Report *report)
 	             : g_strdup_printf("'container', 'services' and docker actions cannot run: %s",
 	                       error ? error->message : "their layers cannot be laid over one another"),
 	        "install libcurl4 and libarchive13, and do what the lines on sandbox and overlay say");
+}
+
+/* As a place asks: for an ordinary user by making his user namespace. */
+static void check_ids(Report *report)
+{
+	const Ids *ids = ready_ids(NULL, JOB_UID, JOB_UID);
+	bool good = ids->first_uid != 0;
+	g_autofree char *said = good ? g_strdup_printf("65536 from %u (%s): an image that runs as root has its other users", (unsigned)ids->first_uid, ids->source)
+	                             : g_strdup("one: an image's program cannot become another user, and chown changes nothing");
+	found(report, "ids of images", good ? STATE_OK : STATE_LIMITED, g_steal_pointer(&said), ids->why_not);
 }
 
 /* As the sandbox asks itself: by making one, which takes a moment and leaves nothing. */
@@ -328,6 +340,7 @@ static Report examine(const char *data)
 	check_usage(&report);
 	check_overlay(&report);
 	check_images(&report);
+	check_ids(&report);
 	check_disk(&report, data);
 	check_descriptors(&report);
 	check_program(&report, "python3", "steps of Python run", "install Python 3");

@@ -22,6 +22,7 @@
 #include "agent/base/json.h"
 #include "executors/image_ref.h"
 #include "executors/images_source.h"
+#include "executors/ready.h"
 #include "executors/unpack.h"
 
 #define NAME_HEX 26 /* of a diff id: 104 bits, and 127 of them fit into one mount's options */
@@ -32,6 +33,7 @@ typedef struct Pull {
 	const PlaceImage *spec;
 	uid_t uid;
 	gid_t gid;
+	const Ids *ids;
 	int store_fd;
 	int layers_fd;
 	Image *image;
@@ -121,13 +123,18 @@ static bool unpack_into(const Pull *pull, int blob_fd, int folder_fd, const char
 {
 	const json_t *settings = pull->spec->settings;
 	const UnpackLimits limits = {.bytes = json_get_int(settings, "layer_bytes", 0),
-	        .entries = json_get_int(settings, "layer_entries", 0)};
+	        .entries = json_get_int(settings, "layer_entries", 0),
+	        .owners = pull->image->has_users};
 	if (lseek(blob_fd, 0, SEEK_SET) < 0)
 		return fail_errno(error, errno, "cannot read the downloaded layer");
 	if (pull->uid != 0 && geteuid() == 0 && fchown(folder_fd, pull->uid, pull->gid) < 0)
 		return fail_errno(error, errno, "cannot give the layer's folder to the jobs' user");
-	uid_t as = geteuid() == 0 ? pull->uid : 0;
-	if (!unpack_confined(blob_fd, folder_fd, as, pull->gid, &limits, pull->spec->stopped, pull->spec->data, out, error))
+	uid_t as = geteuid() == 0 && !limits.owners ? pull->uid : 0;
+	Failure failure = {0};
+	int ids_fd = limits.owners ? ready_ids_user(pull->ids, pull->uid, pull->gid, &failure) : -1;
+	if (limits.owners && ids_fd < 0)
+		return fail_errno(error, failure.why, "cannot give the image its users: %s", failure.what);
+	if (!unpack_confined(blob_fd, folder_fd, ids_fd, as, pull->gid, &limits, pull->spec->stopped, pull->spec->data, out, error))
 		return false;
 	if (strcmp(out->diff_id, diff_id) != 0)
 		return fail(error, ASSAY_ERROR_REMOTE, "it unpacks to %s and not to %s, which the image's config names", out->diff_id,
@@ -230,10 +237,27 @@ static bool open_store(Pull *pull, GError **error)
 	pull->store_fd = open(pull->spec->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (pull->store_fd < 0)
 		return fail_errno(error, errno, "cannot open the store of images %s", pull->spec->store);
-	g_autofree char *name = g_strdup_printf("layers-%u", (unsigned)(geteuid() == 0 ? pull->uid : geteuid()));
+	return true;
+}
+
+/* Layers lie apart by whom they belong to. */
+static bool open_layers(Pull *pull, GError **error)
+{
+	unsigned owner = geteuid() == 0 ? pull->uid : geteuid();
+	g_autofree char *name = pull->image->has_users
+	        ? g_strdup_printf("layers-%u-%u-%u", owner, (unsigned)pull->ids->first_uid, (unsigned)pull->ids->first_gid)
+	        : g_strdup_printf("layers-%u", owner);
 	pull->layers_fd = open_folder(pull->store_fd, name, error);
 	pull->image->layers_folder = g_build_filename(pull->spec->store, name, NULL);
 	return pull->layers_fd >= 0;
+}
+
+/* "", "root", "0:0": who may have other users beside him. Any other is the one that the job's id stands for. */
+static bool is_root(const char *user)
+{
+	static const char *const names[] = {"", "0", "root", NULL};
+	g_auto(GStrv) parts = g_strsplit(user ? user : "", ":", 2);
+	return !parts[0] || (g_strv_contains(names, parts[0]) && (!parts[1] || g_strv_contains(names, parts[1])));
 }
 
 static bool prepare(Pull *pull, GError **error)
@@ -249,8 +273,10 @@ static bool prepare(Pull *pull, GError **error)
 	config = pull->source ? images_source_config(pull->source, error) : NULL;
 	gsize len = 0;
 	const char *text = config ? g_bytes_get_data(config, &len) : NULL;
-	bool good = config && image_config_read(text ? text : "", len, image_architecture(), &pull->image->config, error) &&
-	            pull_layers(pull, error);
+	bool good = config && image_config_read(text ? text : "", len, image_architecture(), &pull->image->config, error);
+	pull->image->has_users = good && pull->ids && pull->ids->first_uid &&
+	        is_root(pull->spec->user ? pull->spec->user : pull->image->config.user);
+	good = good && open_layers(pull, error) && pull_layers(pull, error);
 	if (!good) {
 		g_prefix_error(error, "image %s: ", name);
 		return false;
@@ -261,12 +287,12 @@ static bool prepare(Pull *pull, GError **error)
 	return true;
 }
 
-bool image_prepare(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error)
+bool image_prepare(const PlaceImage *spec, uid_t uid, gid_t gid, const Ids *ids, Image **out, GError **error)
 {
 	g_autoptr(Image) image = g_new0(Image, 1);
 	image->layers = g_ptr_array_new_with_free_func(g_free);
 	image->locks = g_array_new(FALSE, FALSE, sizeof(int));
-	Pull pull = {.spec = spec, .uid = uid, .gid = gid, .store_fd = -1, .layers_fd = -1, .image = image};
+	Pull pull = {.spec = spec, .uid = uid, .gid = gid, .ids = ids, .store_fd = -1, .layers_fd = -1, .image = image};
 	bool good = prepare(&pull, error);
 	images_source_close(pull.source);
 	autofd_close(&pull.layers_fd);

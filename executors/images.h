@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "agent/executor.h"
+#include "executors/ids.h"
 #include "executors/image_manifest.h"
 
 /** An image that is here, and stays as long as this is held. */
@@ -20,11 +21,16 @@ typedef struct Image {
 	char *layers_folder;
 	GPtrArray *layers;   /* char *: names in layers_folder, the lowest first, each once */
 	GArray *locks;       /* int */
+	bool has_users;      /* its files belong to who they say; otherwise to the one id that stands for its user */
 	ImageConfig config;
 } Image;
 
-/** Brings an image here, as far as it is not; layers belong to uid where that is not 0. */
-bool image_prepare(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error);
+/**
+ * Brings an image here, as far as it is not; layers belong to uid where that is not 0.
+ *
+ * @ids   what its users may be when its user is root: layers are kept apart from those of one id; NULL: none
+ */
+bool image_prepare(const PlaceImage *spec, uid_t uid, gid_t gid, const Ids *ids, Image **out, GError **error);
 /** One that was made here: spec->made. ABSENT when it, or a layer of it, is not there any more. */
 bool image_made(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error);
 void image_release(Image *image);

@@ -346,7 +346,7 @@ static bool begin_made(const PlaceImage *spec, uid_t uid, gid_t gid, char **out_
 	g_autofree char *folder = layers_name(uid);
 	g_autoptr(Image) image = NULL;
 	bool empty = strcmp(spec->reference, "scratch") == 0;
-	if (!empty && !image_prepare(spec, uid, gid, &image, error))
+	if (!empty && !image_prepare(spec, uid, gid, NULL, &image, error))
 		return false;
 	g_autofree char *text = g_strdup_printf("begin\n%s\n%s\n", folder, empty ? "scratch" : image->digest);
 	g_autofree char *key = hash_bytes_hex(text, strlen(text));
@@ -372,7 +372,7 @@ static bool unpack_made(int archive_fd, int folder_fd, uid_t uid, gid_t gid, boo
 	uid_t as = geteuid() == 0 ? uid : 0;
 	if (as != 0 && fchown(folder_fd, uid, gid) < 0)
 		return fail_errno(error, errno, "cannot give a folder to the jobs' user");
-	return unpack_confined(archive_fd, folder_fd, as, gid, NULL, stopped, data, &end, error);
+	return unpack_confined(archive_fd, folder_fd, -1, as, gid, NULL, stopped, data, &end, error);
 }
 
 static bool write_copier(const char *path, GError **error)

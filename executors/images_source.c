@@ -227,7 +227,7 @@ static bool open_archive(ImageSourceReader *source, const ImageRef *ref, uid_t u
 	if (as != 0 && fchown(source->folder_fd, uid, gid) < 0)
 		return fail_errno(error, errno, "cannot give %s to the jobs' user", source->stage);
 	UnpackEnd end;
-	return unpack_confined(file, source->folder_fd, as, gid, NULL, source->spec->stopped, source->spec->data, &end, error) &&
+	return unpack_confined(file, source->folder_fd, -1, as, gid, NULL, source->spec->stopped, source->spec->data, &end, error) &&
 	       read_archive(source, ref, error);
 }
 

@@ -21,6 +21,9 @@ typedef struct InitSetup {
 	uint32_t become;    /* become these ids of the outer user namespace first (the agent is root) */
 	uint32_t outer_uid, outer_gid;
 	uint32_t inner_uid, inner_gid;
+	uint32_t besides;   /* ids 1 … besides of the place, which are those from these on outside; 0: it has one alone */
+	uint32_t besides_uid, besides_gid;
+	uint32_t together;  /* processes of all of them are counted together */
 	uint32_t scope;     /* Landlock: no abstract sockets and signals beyond the place */
 	uint32_t filter_len;
 	uint64_t processes; /* limits; 0 is none */

@@ -20,6 +20,18 @@
 #include "executors/init_sys.h"
 
 #define CAPABILITIES 64 /* more than any kernel has */
+#define MAPPER_STACK_BYTES 8192
+#define OWN_NUMBER "/proc/1/" /* of the first process, as its child sees it */
+
+/*
+ * What root of an image with other users beside him may: give files to them, read and write theirs, become one of them,
+ * end what they run. All of it over ids of the place alone: no mount, network or process outside is the place's.
+ */
+#define BIT(capability) (UINT64_C(1) << (capability))
+#define OVER_USERS (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_KILL) | \
+	BIT(CAP_SETGID) | BIT(CAP_SETUID))
+
+static char mapper_stack[MAPPER_STACK_BYTES] __attribute__((aligned(16)));
 
 static long write_text(const char *path, const char *text)
 {
@@ -38,6 +50,74 @@ static long map_one(const char *path, uint32_t inner, uint32_t outer)
 	at = text_number(text_copy(at, " "), outer);
 	text_copy(at, " 1\n");
 	return write_text(path, text);
+}
+
+/* "0 OUTER 1", and the others. */
+static long map_many(const char *path, uint32_t outer, uint32_t first, uint32_t count)
+{
+	char text[128];
+	char *at = text_number(text_copy(text, "0 "), outer);
+	at = text_number(text_copy(at, " 1\n1 "), first);
+	at = text_number(text_copy(at, " "), count);
+	text_copy(at, "\n");
+	return write_text(path, text);
+}
+
+/* More ids than his own are mapped by somebody who stayed outside: a child born before, which waits until it is time. */
+typedef struct Mapper {
+	const InitSetup *setup;
+	bool same; /* as they are in the one above, part by part: the kernel takes no more at once */
+	int ends[2];
+} Mapper;
+
+static int mapper_main(void *data)
+{
+	const Mapper *mapper = data;
+	const InitSetup *setup = mapper->setup;
+	char go;
+	SYS(__NR_close, mapper->ends[1]);
+	if (SYS(__NR_read, mapper->ends[0], &go, 1) != 1)
+		return EPIPE;
+	bool same = mapper->same;
+	long got = map_many(OWN_NUMBER "uid_map", same ? 0 : setup->outer_uid, same ? 1 : setup->besides_uid, setup->besides);
+	if (got >= 0)
+		got = map_many(OWN_NUMBER "gid_map", same ? 0 : setup->outer_gid, same ? 1 : setup->besides_gid, setup->besides);
+	return got < 0 ? (int)-got : 0;
+}
+
+static long begin_mapper(Mapper *mapper)
+{
+	long got = SYS(__NR_pipe2, mapper->ends, O_CLOEXEC);
+	if (got < 0)
+		return got;
+	long pid = init_clone(SIGCHLD, mapper_stack + sizeof mapper_stack, mapper_main, mapper);
+	SYS(__NR_close, mapper->ends[0]);
+	if (pid < 0)
+		SYS(__NR_close, mapper->ends[1]);
+	return pid;
+}
+
+static long end_mapper(const Mapper *mapper, long pid)
+{
+	int status = 0;
+	SYS(__NR_write, mapper->ends[1], "", 1);
+	SYS(__NR_close, mapper->ends[1]);
+	long got;
+	do
+		got = SYS(__NR_wait4, pid, &status, 0, NULL);
+	while (got == -EINTR);
+	if (got < 0)
+		return got;
+	return status == 0 ? 0 : (status & 0x7f) ? -EIO : -((status >> 8) & 0xff);
+}
+
+/* Of the init's user namespace that was just made. */
+static long map_itself(const InitSetup *setup)
+{
+	long got = write_text("/proc/self/setgroups", "deny");
+	if (got >= 0)
+		got = map_one("/proc/self/uid_map", setup->inner_uid, setup->outer_uid);
+	return got < 0 ? got : map_one("/proc/self/gid_map", setup->inner_gid, setup->outer_gid);
 }
 
 static long set_capabilities(bool keep_permitted)
@@ -92,14 +172,29 @@ static long set_limits(const InitSetup *setup)
 	return setup->data_bytes ? limit(RLIMIT_DATA, setup->data_bytes) : 0;
 }
 
-static long drop_capabilities(void)
+/* For a place of several users: exec as root keeps these, becoming another gives them up, as programs expect. */
+static long keep_capabilities(uint64_t kept)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct data[2] = {{.effective = (uint32_t)kept, .permitted = (uint32_t)kept}, {0}};
+	SYS(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return SYS(__NR_capset, &header, data);
+}
+
+static long drop_capabilities(uint64_t kept)
 {
 	for (int capability = 0; capability < CAPABILITIES; capability++) {
+		if (kept & BIT(capability))
+			continue;
 		long got = SYS(__NR_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
 		if (got == -EINVAL)
 			break; /* past the kernel's last */
 		if (got < 0)
 			return got;
+	}
+	if (kept) {
+		long got = keep_capabilities(kept);
+		return got < 0 ? got : SYS(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	}
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
 	        SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
@@ -134,9 +229,24 @@ static long set_filter(const InitSetup *setup)
 	return SYS(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
 }
 
+/* A user namespace more, with the ids of this one: what all of its users start counts together against our limit here. */
+static long count_together(const InitSetup *setup)
+{
+	Mapper mapper = {.setup = setup, .same = true};
+	long mapping = begin_mapper(&mapper);
+	if (mapping < 0)
+		return mapping;
+	long got = setup->processes ? limit(RLIMIT_NPROC, setup->processes + 1) : 0;
+	if (got >= 0)
+		got = SYS(__NR_unshare, CLONE_NEWUSER);
+	return got < 0 ? got : end_mapper(&mapper, mapping);
+}
+
 InitReply init_confine(const InitSetup *setup)
 {
 	InitReply failed = {0};
+	Mapper mapper = {.setup = setup};
+	long mapping = 0;
 	long got;
 #define TRY(what, at)                              \
 	do {                                       \
@@ -149,14 +259,16 @@ InitReply init_confine(const InitSetup *setup)
 	if (setup->become)
 		TRY(init_become(setup->outer_uid, setup->outer_gid), INIT_STAGE_IDS);
 	/* Made last: the mounts belong to the user namespace outside, so no one in here can undo them. */
+	if (setup->besides)
+		TRY(mapping = begin_mapper(&mapper), INIT_STAGE_ID_MAP);
 	TRY(SYS(__NR_unshare, CLONE_NEWUSER), INIT_STAGE_USER_NAMESPACE);
-	TRY(write_text("/proc/self/setgroups", "deny"), INIT_STAGE_ID_MAP);
-	TRY(map_one("/proc/self/uid_map", setup->inner_uid, setup->outer_uid), INIT_STAGE_ID_MAP);
-	TRY(map_one("/proc/self/gid_map", setup->inner_gid, setup->outer_gid), INIT_STAGE_ID_MAP);
+	TRY(setup->besides ? end_mapper(&mapper, mapping) : map_itself(setup), INIT_STAGE_ID_MAP);
+	if (setup->together)
+		TRY(count_together(setup), INIT_STAGE_ID_MAP);
 	TRY(SYS(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), INIT_STAGE_IDS);
 	TRY(SYS(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), INIT_STAGE_IDS);
 	TRY(set_limits(setup), INIT_STAGE_LIMITS);
-	TRY(drop_capabilities(), INIT_STAGE_CAPABILITIES);
+	TRY(drop_capabilities(setup->besides ? OVER_USERS : 0), INIT_STAGE_CAPABILITIES);
 	if (setup->scope)
 		TRY(set_scope(), INIT_STAGE_SCOPE);
 	TRY(set_filter(setup), INIT_STAGE_FILTER);

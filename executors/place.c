@@ -51,6 +51,7 @@ void place_clear(Place *place)
 		g_strfreev(place->image->command);
 		g_free(place->image->folder);
 		g_free(place->image->home);
+		g_free(place->image->alone);
 		json_decref(place->image->health);
 		g_clear_pointer(&place->image, g_free);
 	}

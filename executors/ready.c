@@ -6,17 +6,22 @@
  */
 #include "executors/ready.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/autoptr.h"
 #include "agent/base/clock.h"
+#include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/hash.h"
+#include "executors/mounts.h"
 #include "executors/netpool.h"
 
 #define TEMPLATES_MAX 4
@@ -29,6 +34,11 @@ static struct {
 	bool begun;
 	uid_t owner;
 	int user_fd;
+	Ids ids;              /* an ordinary user's: of user_fd; root's: as last asked for */
+	Ids none;             /* the answer to who wants none */
+	int ids_fd;           /* of ready_ids_user(), and whose it is: */
+	uint32_t ids_first;
+	uid_t ids_uid;
 	GPtrArray *templates; /* Template *, the one used last at the end */
 	NetPool networks;
 	/* Of a process that waits: */
@@ -38,7 +48,7 @@ static struct {
 	int timer_fd;
 	uint8_t mounts[HASH_BYTES];  /* what the table was */
 	int64_t renewed_us;
-} shared = {.networks = {{.pidfd = -1, .control_fd = -1}, -1, -1}, .user_fd = -1, .watch_fd = -1, .wish_fd = -1, .wishes_fd = -1, .mounts_fd = -1, .timer_fd = -1};
+} shared = {.networks = {{.pidfd = -1, .control_fd = -1}, -1, -1}, .user_fd = -1, .ids_fd = -1, .watch_fd = -1, .wish_fd = -1, .wishes_fd = -1, .mounts_fd = -1, .timer_fd = -1};
 
 static void begin(void)
 {
@@ -47,7 +57,7 @@ static void begin(void)
 	if (shared.begun)
 		netpool_close(&shared.networks);
 	g_clear_pointer(&shared.templates, g_ptr_array_unref);
-	int *const fds[] = {&shared.user_fd, &shared.watch_fd, &shared.wish_fd, &shared.wishes_fd, &shared.mounts_fd,
+	int *const fds[] = {&shared.user_fd, &shared.ids_fd, &shared.watch_fd, &shared.wish_fd, &shared.wishes_fd, &shared.mounts_fd,
 	        &shared.timer_fd};
 	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
 		autofd_close(fds[i]);
@@ -59,13 +69,103 @@ static void begin(void)
 	netpool_init(&shared.networks);
 }
 
+/* With a range of ids where the host gives one; without it is a user namespace all the same. */
+static void make_user(Failure *out)
+{
+	ids_clear(&shared.ids);
+	ids_of_user(&shared.ids);
+	if (shared.ids.first_uid) {
+		Failure refused = {0};
+		shared.user_fd = template_make_user(&shared.ids, &refused);
+		shared.ids.outer_uid = shared.ids.outer_gid = TEMPLATE_FIRST;
+		if (shared.user_fd >= 0)
+			return;
+		ids_clear(&shared.ids);
+		shared.ids.why_not = g_strdup("newuidmap refuses what /etc/subuid and /etc/subgid give; see what it printed into the agent's journal");
+	}
+	shared.user_fd = template_make_user(NULL, out);
+}
+
 bool ready_user(int *out_fd, Failure *out)
 {
 	begin();
 	if (shared.owner != 0 && shared.user_fd < 0)
-		shared.user_fd = template_make_user(out);
+		make_user(out);
 	*out_fd = shared.user_fd;
 	return shared.owner == 0 || shared.user_fd >= 0;
+}
+
+const Ids *ready_ids(const char *wish, uid_t uid, gid_t gid)
+{
+	Failure failure = {0};
+	int user_fd;
+	begin();
+	if (shared.owner == 0) {
+		ids_clear(&shared.ids);
+		ids_of_root(wish, uid, gid, &shared.ids);
+		return &shared.ids;
+	}
+	if (wish && strcmp(wish, "none") == 0) {
+		ids_clear(&shared.none);
+		ids_of_root(wish, uid, gid, &shared.none);
+		return &shared.none;
+	}
+	ready_user(&user_fd, &failure); /* whoever opens a place is told of a failure then */
+	return &shared.ids;
+}
+
+int ready_ids_user(const Ids *ids, uid_t uid, gid_t gid, Failure *out)
+{
+	int user_fd;
+	if (!ready_user(&user_fd, out))
+		return -1;
+	bool root = shared.owner == 0;
+	if (shared.ids_fd >= 0 && shared.ids_first == ids->first_uid && shared.ids_uid == uid)
+		return shared.ids_fd;
+	autofd_close(&shared.ids_fd);
+	shared.ids_fd = template_make_ids(user_fd, ids, root ? uid : MOUNTS_UID, root ? gid : MOUNTS_UID, out);
+	shared.ids_first = ids->first_uid;
+	shared.ids_uid = uid;
+	return shared.ids_fd;
+}
+
+/* In the user namespace whose ids they are all of them; the tree may be open as a descriptor of ours. */
+bool executor_remove_tree(const char *path, GError **error)
+{
+	Failure failure = {0};
+	int user_fd = -1;
+	int ends[2];
+	char done = 0;
+	if (geteuid() == 0 || !ready_user(&user_fd, &failure) || shared.ids.first_uid == 0)
+		return fail(error, ASSAY_ERROR_DENIED, "%s holds files of other users; remove it as root", path);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail_errno(error, errno, "cannot make a pipe");
+	pid_t pid = fork();
+	if (pid == 0) { /* told by the pipe: a status may be nobody's to wait for */
+		bool removed = setns(user_fd, CLONE_NEWUSER) == 0 && fd_remove_tree(path, NULL);
+		_exit(removed && write(ends[1], "", 1) == 1 ? 0 : 1);
+	}
+	close(ends[1]);
+	bool removed = pid > 0 && read(ends[0], &done, 1) == 1;
+	close(ends[0]);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (removed)
+		return true;
+	return fail(error, ASSAY_ERROR_DENIED, "%s holds files of other users than this agent's user and %s from %u; remove it as root", path,
+	        shared.ids.source, (unsigned)shared.ids.first_uid);
+}
+
+/* `remove FOLDER…` */
+int remove_main(int argc, char **argv)
+{
+	int status = 0;
+	for (int i = 1; i < argc; i++) {
+		g_autoptr(GError) error = NULL;
+		if (!executor_remove_tree(argv[i], &error))
+			status = error_print(error);
+	}
+	return status;
 }
 
 static Template *find(const char *recipe)

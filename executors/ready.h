@@ -12,6 +12,14 @@
 /** The user namespace of an ordinary user's places, made once; -1 as root. */
 bool ready_user(int *out_fd, Failure *out);
 /**
+ * The ids that an image's root may have beside his own, or why there are none. Borrowed, until it is asked again.
+ *
+ * @wish   as for ids_of_root(); an ordinary user has what his user namespace was made with, or none
+ */
+const Ids *ready_ids(const char *wish, uid_t uid, gid_t gid);
+/** A user namespace with these ids, in which layers are unpacked. Borrowed; -1 with *out. */
+int ready_ids_user(const Ids *ids, uid_t uid, gid_t gid, Failure *out);
+/**
  * Makes ready what can be made before there is a job, and renews what is no longer right: in a process that waits, and
  * whose clones open places.
  *

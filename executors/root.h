@@ -14,6 +14,7 @@ typedef struct PlaceRoot {
 	bool keeps_scratch;        /* never in memory: who opened the place wants what lies there */
 	uid_t uid;                 /* who the job is inside */
 	gid_t gid;
+	const struct Ids *ids;     /* of his other users (executors/ids.h), when he is root; NULL: there are none */
 	const char *work_below;    /* as in PlaceImage */
 	const char *work_inside;
 	const char *home_inside;

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -30,6 +31,7 @@
 #include "executors/cgroup_memory.h"
 #include "executors/filter.h"
 #include "executors/filter_image.h"
+#include "executors/ids.h"
 #include "executors/init.h"
 #include "executors/mounts.h"
 #include "executors/place.h"
@@ -74,6 +76,7 @@ typedef struct Layout {
 	bool service; /* the runner listens on its loopback */
 	const char *runner_inside;
 	bool shares_network; /* others will join it */
+	bool maps_ids; /* init maps more than its own id, and is not root */
 	Failure failure;
 } Layout;
 
@@ -281,6 +284,23 @@ static bool hand_over(Layout *layout, int control_fd)
 	return supervisor_send_fds(control_fd, fds, count) || failed(layout, "cannot talk to the worker");
 }
 
+/* As nobody's root it would lose them by becoming init, which maps the ids of the place's users by them, and then has none. */
+static bool keep_for_init(void)
+{
+	static const unsigned kept[] = {CAP_SETUID, CAP_SETGID};
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	data[0].inheritable |= 1U << CAP_SETUID | 1U << CAP_SETGID;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept[i], 0, 0) < 0)
+			return false;
+	return true;
+}
+
 /* The newborn. It shares our memory: only system calls, and nothing is changed but *layout and its mounts. */
 static bool lay_out(void *data, int control_fd)
 {
@@ -303,6 +323,8 @@ static bool lay_out(void *data, int control_fd)
 		return failed(layout, "cannot enter its control group");
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return failed(layout, "cannot make its cgroup namespace");
+	if (layout->maps_ids && !keep_for_init())
+		return failed(layout, "cannot hand over the rights to map its ids");
 	return hand_over(layout, control_fd);
 }
 
@@ -353,8 +375,21 @@ static void set_limits(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *
 	if (spec->processes > 0 && !group->has_processes && setup->outer_uid == 0)
 		place_lacks(&sandbox->place, "The number of processes is not limited: no cgroup pids controller is "
 		        "delegated to the agent, and steps run as root.");
+	if (spec->processes > 0 && !group->has_processes && setup->besides && !setup->together)
+		place_lacks(&sandbox->place, "The number of processes is limited for each user of the image, not for the job: no cgroup "
+		        "pids controller is delegated to the agent, and kernel.unprivileged_userns_clone is 0.");
 	if (spec->cpus > 0 && !group->has_cpus)
 		place_lacks(&sandbox->place, "CPU time is not limited: no cgroup cpu controller is delegated to the agent.");
+}
+
+/*
+ * In one user namespace the kernel counts what each user starts; what all of them start together, against whoever made the
+ * namespace. init, root's no more by then, makes one within the first for that, which some hosts let nobody else do.
+ */
+static bool counts_together(void)
+{
+	char digit;
+	return read_some("/proc/sys/kernel/unprivileged_userns_clone", &digit, 1) != 1 || digit != '0';
 }
 
 static void note_user(SandboxPlace *sandbox, const PlaceSpec *spec)
@@ -436,10 +471,18 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.inner_gid = spec->root ? spec->root->gid : MOUNTS_UID,
 		.open_files = (uint64_t)MAX(spec->open_files, 0),
 	};
+	const Ids *ids = spec->root ? spec->root->ids : NULL;
+	if (ids) {
+		setup.besides = IDS_BESIDES;
+		setup.besides_uid = ids->outer_uid;
+		setup.besides_gid = ids->outer_gid;
+		setup.together = counts_together();
+		layout.maps_ids = !root;
+	}
 	note_user(sandbox, spec);
 	note_network(sandbox, spec, &setup);
 	set_limits(sandbox, spec, &setup);
-	const Filter *filter = get_filter(spec->root != NULL);
+	const Filter *filter = get_filter(spec->root && !ids);
 	setup.filter_len = (uint32_t)filter->len;
 	const Birth birth = {
 		.enter = root ? NULL : enter,
@@ -506,7 +549,7 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 		.memory_bytes = spec->memory_bytes,
 		.processes = spec->processes > 0 ? spec->processes + (spec->network == PLACE_NETWORK_FULL) : 0, /* its way out is one */
 		/* By the job's own user namespace, which is cheaper and exact: except for the host's root. */
-		.processes_are_counted = geteuid() != 0 || spec->uid != 0,
+		.processes_are_counted = (geteuid() != 0 || spec->uid != 0) && !(spec->root && spec->root->ids && !counts_together()),
 		.cpus = spec->cpus,
 	};
 	cgroup_make(&limits, &sandbox->group);

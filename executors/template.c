@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +79,9 @@ typedef struct Builder {
 	int user_fd;
 	Mounts mounts;
 	int socket_fd; /* where it sends what it leaves */
+	const Ids *ids;
+	uid_t own_uid;
+	gid_t own_gid;
 	Failure failure;
 } Builder;
 
@@ -137,37 +141,166 @@ static bool write_file(const char *path, const char *text, size_t len)
 	return done;
 }
 
+static char *put_number(char *at, unsigned number)
+{
+	char digits[12];
+	size_t count = 0;
+	do
+		digits[count++] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	while (count > 0)
+		*at++ = digits[--count];
+	*at = '\0';
+	return at;
+}
+
 /* "1001 OWN 1": one id is all that a user may map by himself. */
 static bool map_own_id(const char *path, unsigned own)
 {
 	char text[32] = "1001 ";
-	char digits[12];
-	size_t len = 5, count = 0;
-	do
-		digits[count++] = (char)('0' + own % 10);
-	while ((own /= 10) > 0);
-	while (count > 0)
-		text[len++] = digits[--count];
-	memcpy(text + len, " 1\n", 3);
-	return write_file(path, text, len + 3);
+	char *end = put_number(text + 5, own);
+	memcpy(end, " 1\n", 3);
+	return write_file(path, text, (size_t)(end - text) + 3);
 }
 
-/* A process that has made itself undumpable could not open its own maps: for three writes it is dumpable. */
-static int make_user(Builder *builder)
+/*
+ * Who maps what the newcomer to a user namespace cannot: a child that stayed outside, with a copy of our memory, so that we
+ * need not wait for it before it is time. -1 where it cannot be made; a write to *out_go lets it run.
+ */
+static pid_t begin_mapper(const Builder *builder, bool (*map)(const Builder *builder, pid_t whose), int *out_go)
 {
-	unsigned user = geteuid(), group = getegid();
-	if (unshare(CLONE_NEWUSER) < 0)
-		return failed(builder, "cannot make its namespaces");
+	int ends[2];
+	pid_t whose = (pid_t)syscall(SYS_getpid);
+	signal(SIGCHLD, SIG_DFL); /* where the process that waits ignores it, its child would not learn of an end; here it is ours */
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		char go;
+		close(ends[1]);
+		_exit(read(ends[0], &go, 1) == 1 && map(builder, whose) ? 0 : 1);
+	}
+	close(ends[0]);
+	if (pid < 0)
+		close(ends[1]);
+	*out_go = ends[1];
+	return pid;
+}
+
+static bool end_mapper(pid_t pid, int go)
+{
+	int status = -1;
+	bool told = write(go, "", 1) == 1;
+	close(go);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	errno = EPERM;
+	return told && status == 0;
+}
+
+/* Runs newuidmap or newgidmap: "PID 1001 OWN 1 100000 FIRST 65535". Does not return when it can be started. */
+static bool map_by(const char *program, pid_t whose, unsigned own, unsigned first)
+{
+	char numbers[4][12];
+	put_number(numbers[0], (unsigned)whose);
+	put_number(numbers[1], own);
+	put_number(numbers[2], TEMPLATE_FIRST);
+	put_number(numbers[3], first);
+	char besides[12];
+	put_number(besides, IDS_BESIDES);
+	const char *const argv[] = {program, numbers[0], "1001", numbers[1], "1", numbers[2], numbers[3], besides, NULL};
+	char *const envp[] = {NULL};
+	execve(program, (char *const *)(uintptr_t)argv, envp);
+	return false;
+}
+
+static bool map_users(const Builder *builder, pid_t whose)
+{
+	return map_by(IDS_NEWUIDMAP, whose, geteuid(), builder->ids->first_uid);
+}
+
+static bool map_groups(const Builder *builder, pid_t whose)
+{
+	return map_by(IDS_NEWGIDMAP, whose, getegid(), builder->ids->first_gid);
+}
+
+/* By ourselves, who may: as root, or in the user namespace above. */
+static bool map_image(const char *what, pid_t whose, unsigned own, unsigned first)
+{
+	char path[64] = "/proc/";
+	char text[64] = "0 ";
+	memcpy(put_number(path + 6, (unsigned)whose), what, strlen(what) + 1);
+	char *at = put_number(text + 2, own);
+	memcpy(at, " 1\n1 ", 5);
+	at = put_number(at + 5, first);
+	*at++ = ' ';
+	at = put_number(at, IDS_BESIDES);
+	*at++ = '\n';
+	return write_file(path, text, (size_t)(at - text));
+}
+
+static bool map_both(const Builder *builder, pid_t whose)
+{
+	const Ids *ids = builder->ids;
+	return map_image("/uid_map", whose, builder->own_uid, ids->outer_uid) &&
+	       map_image("/gid_map", whose, builder->own_gid, ids->outer_gid);
+}
+
+/* A process that has made itself undumpable could not open its own maps, nor others of its user: for some writes it is dumpable. */
+static int begin_to_map(void)
+{
 	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	bool done = write_file("/proc/self/setgroups", "deny", 4) && map_own_id("/proc/self/uid_map", user) &&
-	            map_own_id("/proc/self/gid_map", group);
+	return dumpable;
+}
+
+static int end_to_map(Builder *builder, bool done, int dumpable)
+{
 	int made = done ? open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC) : -1;
 	int status = made < 0 ? failed(builder, "cannot map its user") : leave(builder, &made, 1);
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return status;
+}
+
+static int make_user(Builder *builder)
+{
+	unsigned user = geteuid(), group = getegid();
+	int go[2];
+	pid_t mappers[2] = {0, 0};
+	if (builder->ids) {
+		mappers[0] = begin_mapper(builder, map_users, &go[0]);
+		mappers[1] = mappers[0] < 0 ? -1 : begin_mapper(builder, map_groups, &go[1]);
+		if (mappers[1] < 0)
+			return failed(builder, "cannot start a process");
+	}
+	if (unshare(CLONE_NEWUSER) < 0)
+		return failed(builder, "cannot make its namespaces");
+	int dumpable = begin_to_map();
+	bool done;
+	if (builder->ids) {
+		bool users = end_mapper(mappers[0], go[0]);
+		done = end_mapper(mappers[1], go[1]) && users;
+	} else {
+		done = write_file("/proc/self/setgroups", "deny", 4) && map_own_id("/proc/self/uid_map", user) &&
+		       map_own_id("/proc/self/gid_map", group);
+	}
+	return end_to_map(builder, done, dumpable);
+}
+
+static int make_ids(Builder *builder)
+{
+	int go;
+	if (builder->user_fd >= 0 && setns(builder->user_fd, CLONE_NEWUSER) < 0)
+		return failed(builder, "cannot enter its user namespace");
+	pid_t mapper = begin_mapper(builder, map_both, &go);
+	if (mapper < 0)
+		return failed(builder, "cannot start a process");
+	if (unshare(CLONE_NEWUSER) < 0)
+		return failed(builder, "cannot make its namespaces");
+	int dumpable = begin_to_map();
+	return end_to_map(builder, end_mapper(mapper, go), dumpable);
 }
 
 static int make_root(Builder *builder)
@@ -229,9 +362,18 @@ static bool build(Builder *builder, int *out, size_t count)
 	return !builder->failure.what && out[0] >= 0;
 }
 
-int template_make_user(Failure *out)
+int template_make_user(const Ids *ids, Failure *out)
 {
-	Builder builder = {.main = make_user, .user_fd = -1};
+	Builder builder = {.main = make_user, .user_fd = -1, .ids = ids};
+	int fd;
+	build(&builder, &fd, 1);
+	*out = builder.failure;
+	return fd;
+}
+
+int template_make_ids(int user_fd, const Ids *ids, uid_t own_uid, gid_t own_gid, Failure *out)
+{
+	Builder builder = {.main = make_ids, .user_fd = user_fd, .ids = ids, .own_uid = own_uid, .own_gid = own_gid};
 	int fd;
 	build(&builder, &fd, 1);
 	*out = builder.failure;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "executors/ids.h"
 #include "executors/place.h"
 
 typedef struct Template {
@@ -21,9 +22,20 @@ typedef struct Template {
 /**
  * Makes the user namespace that an ordinary user's mounts and networks belong to, with his id mapped to the job's.
  *
+ * @ids      mapped besides, by newuidmap: to the numbers from TEMPLATE_FIRST on; NULL: none
  * Returns   its descriptor, or -1
  */
-int template_make_user(Failure *out);
+int template_make_user(const Ids *ids, Failure *out);
+#define TEMPLATE_FIRST 100000
+
+/**
+ * Makes a user namespace with an image's ids, in which its layers are unpacked and removed.
+ *
+ * @user_fd  from template_make_user(); -1 as root
+ * @own_uid  what is the image's 0, as it is numbered where places are made; likewise own_gid
+ * Returns   its descriptor, or -1
+ */
+int template_make_ids(int user_fd, const Ids *ids, uid_t own_uid, gid_t own_gid, Failure *out);
 
 /**
  * Makes a template by a child of its own: the caller stays where it is.

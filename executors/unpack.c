@@ -4,8 +4,8 @@
  * comes out; between them the bytes are hashed (the layer's diff id) and counted. libarchive is loaded when the first
  * layer is: a waiting worker does not carry it.
  *
- * Owners are not kept: all belongs to whoever unpacks, and a place maps that one user to the image's. So that this user
- * can do in the place what root could, he keeps the right to read and write all of it.
+ * Where one id is all that there is, owners are not kept: all belongs to whoever unpacks, and a place maps that one user
+ * to the image's. So that this user can do in the place what root could, he keeps the right to read and write all of it.
  */
 #include "executors/unpack.h"
 
@@ -35,6 +35,7 @@
 #define XATTR_BYTES_MAX 65536
 #define XATTRS_MAX 64
 #define BUFFER_BYTES (256 * 1024)
+#define ID_MOST 65535
 #define WHITEOUT ".wh."
 #define OPAQUE ".wh..wh..opq"
 #define OPAQUE_XATTR "user.overlay.opaque"
@@ -47,7 +48,7 @@
 	C(archive_read_open2) C(archive_read_next_header) C(archive_read_data) C(archive_read_data_block)                \
 	C(archive_error_string) C(archive_filter_bytes) C(archive_entry_pathname) C(archive_entry_hardlink)              \
 	C(archive_entry_symlink) C(archive_entry_filetype) C(archive_entry_mode) C(archive_entry_size)                   \
-	C(archive_entry_mtime) C(archive_entry_mtime_nsec) C(archive_entry_xattr_reset) C(archive_entry_xattr_next)
+	C(archive_entry_uid) C(archive_entry_gid) C(archive_entry_mtime) C(archive_entry_mtime_nsec) C(archive_entry_xattr_reset) C(archive_entry_xattr_next)
 #define FIELD(name) __typeof__(&name) name;
 typedef struct Archive {
 	CALLS(FIELD)
@@ -279,6 +280,23 @@ static void put_xattrs(const Unpack *unpack, struct archive_entry *entry, int fd
 	}
 }
 
+/* An id beyond what a place has is root's, as everything is where there is one. */
+static bool put_owner(const Unpack *unpack, struct archive_entry *entry, int fd, const char *name)
+{
+	if (!unpack->limits.owners)
+		return true;
+	la_int64_t uid = unpack->a.archive_entry_uid(entry), gid = unpack->a.archive_entry_gid(entry);
+	uid = uid < 0 || uid > ID_MOST ? 0 : uid;
+	gid = gid < 0 || gid > ID_MOST ? 0 : gid;
+	return fchownat(fd, name, (uid_t)uid, (gid_t)gid, name[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) == 0;
+}
+
+/* Who has one id and no rights must be able to do what root could. */
+static mode_t mode_of(const Unpack *unpack, struct archive_entry *entry, mode_t mask, mode_t at_least)
+{
+	return (unpack->a.archive_entry_mode(entry) & mask) | (unpack->limits.owners ? 0 : at_least);
+}
+
 static void put_time(const Unpack *unpack, struct archive_entry *entry, const Spot *spot)
 {
 	const struct timespec times[2] = {{.tv_nsec = UTIME_NOW},
@@ -336,7 +354,7 @@ static bool put_bytes(Unpack *unpack, struct archive_entry *entry, int fd, const
 
 static bool put_file(Unpack *unpack, struct archive_entry *entry, const Spot *spot, const char *path, GError **error)
 {
-	mode_t mode = (unpack->a.archive_entry_mode(entry) & 0777) | 0600;
+	mode_t mode = mode_of(unpack, entry, 0777, 0600);
 	if (!make_room(spot, path, error))
 		return false;
 	autofd int fd = openat(spot->folder_fd, spot->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -345,7 +363,7 @@ static bool put_file(Unpack *unpack, struct archive_entry *entry, const Spot *sp
 	if (!put_bytes(unpack, entry, fd, path, error))
 		return false;
 	put_xattrs(unpack, entry, fd);
-	if (fchmod(fd, mode) < 0)
+	if (!put_owner(unpack, entry, fd, "") || fchmod(fd, mode) < 0)
 		return disk_failed(error, errno, path);
 	put_time(unpack, entry, spot);
 	return true;
@@ -361,7 +379,8 @@ static bool put_folder(Unpack *unpack, struct archive_entry *entry, const Spot *
 	if (fd < 0)
 		return false;
 	put_xattrs(unpack, entry, fd);
-	return fchmod(fd, (unpack->a.archive_entry_mode(entry) & 01777) | 0700) == 0 || disk_failed(error, errno, path);
+	return (put_owner(unpack, entry, fd, "") && fchmod(fd, mode_of(unpack, entry, 01777, 0700)) == 0) ||
+	       disk_failed(error, errno, path);
 }
 
 static bool put_link(Unpack *unpack, struct archive_entry *entry, const Spot *spot, const char *path, GError **error)
@@ -371,7 +390,7 @@ static bool put_link(Unpack *unpack, struct archive_entry *entry, const Spot *sp
 		return refuse(error, path, "is a link that says nothing, or too much");
 	if (!make_room(spot, path, error))
 		return false;
-	if (symlinkat(says, spot->folder_fd, spot->name) < 0)
+	if (symlinkat(says, spot->folder_fd, spot->name) < 0 || !put_owner(unpack, entry, spot->folder_fd, spot->name))
 		return disk_failed(error, errno, path);
 	put_time(unpack, entry, spot);
 	return true;
@@ -478,7 +497,8 @@ bool unpack_layer(int blob_fd, int folder_fd, const UnpackLimits *limits, Unpack
 	        .limits = {.entries = given->entries > 0 ? given->entries : ENTRIES_MAX,
 	                .bytes = given->bytes > 0 ? given->bytes : BYTES_MAX,
 	                .ratio = given->ratio > 0 ? given->ratio : RATIO_MAX,
-	                .ratio_from = given->ratio_from > 0 ? given->ratio_from : RATIO_FROM}};
+	                .ratio_from = given->ratio_from > 0 ? given->ratio_from : RATIO_FROM,
+	                .owners = given->owners}};
 	if (!load(&unpack.a, error))
 		return false;
 	unpack.hash = hash_new();

@@ -16,6 +16,7 @@ typedef struct UnpackLimits {
 	int64_t bytes;         /* unpacked */
 	int64_t ratio;         /* unpacked for each packed byte … */
 	int64_t ratio_from;    /* … beyond this many */
+	bool owners;           /* files belong to who the tar says, and have his modes; otherwise all to whoever unpacks */
 } UnpackLimits;
 
 typedef struct UnpackEnd {
@@ -34,7 +35,8 @@ bool unpack_layer(int blob_fd, int folder_fd, const UnpackLimits *limits, Unpack
 /**
  * The same in a child that has given up everything else, as another user where uid is not 0.
  *
+ * @ids_fd    a user namespace (ready_ids_user()) whose root it becomes then: with owners; -1: none
  * @stopped   asked often; true ends it
  */
-bool unpack_confined(int blob_fd, int folder_fd, uid_t uid, gid_t gid, const UnpackLimits *limits,
+bool unpack_confined(int blob_fd, int folder_fd, int ids_fd, uid_t uid, gid_t gid, const UnpackLimits *limits,
         bool (*stopped)(void *data), void *data, UnpackEnd *out, GError **error);

@@ -8,8 +8,11 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <locale.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +33,7 @@
 
 #define BLOB_FD 3
 #define FOLDER_FD 4
+#define IDS_FD 5
 #define RESULT_BYTES_MAX 65536
 #ifdef __SANITIZE_ADDRESS__
 #define DATA_BYTES_MAX RLIM_INFINITY /* its shadow memory is counted, too */
@@ -53,7 +57,24 @@ static bool close_off(void)
 	return done;
 }
 
-static bool confine(void)
+/* Root of the image's users and nobody else: over their files alone. First of all, while we have read nothing. */
+static bool become_owner(void)
+{
+	bool done = setns(IDS_FD, CLONE_NEWUSER) == 0 && setgroups(0, NULL) == 0 && setresgid(0, 0, 0) == 0 &&
+	            setresuid(0, 0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
+	close(IDS_FD);
+	return done;
+}
+
+static bool keep_owners_rights(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const uint32_t kept = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER | 1U << CAP_FSETID;
+	const struct __user_cap_data_struct data[2] = {{.effective = kept, .permitted = kept}, {0}};
+	return syscall(SYS_capset, &header, data) == 0;
+}
+
+static bool confine(bool owners)
 {
 	const struct rlimit data = {DATA_BYTES_MAX, DATA_BYTES_MAX};
 	const struct rlimit files = {64, 64};
@@ -62,7 +83,7 @@ static bool confine(void)
 	size_t len = filter_write(filter);
 	const struct sock_fprog program = {.len = (unsigned short)len, .filter = filter};
 	return setrlimit(RLIMIT_DATA, &data) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
-	       setrlimit(RLIMIT_CORE, &least) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && close_off() &&
+	       setrlimit(RLIMIT_CORE, &least) == 0 && (!owners || keep_owners_rights()) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && close_off() &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
@@ -72,7 +93,7 @@ static int64_t read_number(const char *text)
 	return text && g_ascii_string_to_signed(text, 10, 0, G_MAXINT64, &number, NULL) ? number : 0;
 }
 
-/* `unpack ENTRIES BYTES RATIO RATIO-FROM`: one line of JSON on stdout. */
+/* `unpack ENTRIES BYTES RATIO RATIO-FROM [owners]`: one line of JSON on stdout. */
 int image_unpack_main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
@@ -81,13 +102,15 @@ int image_unpack_main(int argc, char **argv)
 	const UnpackLimits limits = {.entries = argc > 1 ? read_number(argv[1]) : 0,
 	        .bytes = argc > 2 ? read_number(argv[2]) : 0,
 	        .ratio = argc > 3 ? read_number(argv[3]) : 0,
-	        .ratio_from = argc > 4 ? read_number(argv[4]) : 0};
+	        .ratio_from = argc > 4 ? read_number(argv[4]) : 0,
+	        .owners = argc > 5 && strcmp(argv[5], "owners") == 0};
+	bool good = !limits.owners || become_owner() || fail_errno(&error, errno, "cannot become the image's root");
 	setlocale(LC_CTYPE, "C.UTF-8"); /* names in a tar are UTF-8 */
 	umask(0);
 	/* Loads the library while files can still be opened. */
 	autofd int empty = fd_sealed("empty", "", 0, &error);
-	bool good = empty >= 0 && unpack_layer(empty, FOLDER_FD, NULL, &warm, &error);
-	if (good && !confine())
+	good = good && empty >= 0 && unpack_layer(empty, FOLDER_FD, NULL, &warm, &error);
+	if (good && !confine(limits.owners))
 		good = fail_errno(&error, errno, "cannot confine the process that unpacks");
 	good = good && unpack_layer(BLOB_FD, FOLDER_FD, &limits, &end, &error);
 	g_autoptr(json_t) result = json_object();
@@ -140,7 +163,7 @@ static bool wait_for(int pidfd, bool (*stopped)(void *data), void *data)
 	}
 }
 
-bool unpack_confined(int blob_fd, int folder_fd, uid_t uid, gid_t gid, const UnpackLimits *limits,
+bool unpack_confined(int blob_fd, int folder_fd, int ids_fd, uid_t uid, gid_t gid, const UnpackLimits *limits,
         bool (*stopped)(void *data), void *data, UnpackEnd *out, GError **error)
 {
 	const UnpackLimits given = limits ? *limits : (UnpackLimits){0};
@@ -152,9 +175,10 @@ bool unpack_confined(int blob_fd, int folder_fd, uid_t uid, gid_t gid, const Unp
 	autofd int result = (int)syscall(SYS_memfd_create, "unpacked", 1U /* MFD_CLOEXEC */);
 	if (result < 0)
 		return fail_errno(error, errno, "cannot make a memory file");
-	const char *const argv[] = {"/proc/self/exe", "unpack", texts[0], texts[1], texts[2], texts[3], NULL};
-	const int fds[] = {-1, result, STDERR_FILENO, blob_fd, folder_fd};
-	const SpawnSpec spec = {.argv = argv, .fds = fds, .fds_len = G_N_ELEMENTS(fds), .own_session = true,
+	const char *const argv[] = {"/proc/self/exe", "unpack", texts[0], texts[1], texts[2], texts[3],
+	        ids_fd >= 0 ? "owners" : NULL, NULL};
+	const int fds[] = {-1, result, STDERR_FILENO, blob_fd, folder_fd, ids_fd};
+	const SpawnSpec spec = {.argv = argv, .fds = fds, .fds_len = G_N_ELEMENTS(fds) - (ids_fd < 0), .own_session = true,
 	        .die_with_parent = true, .uid = uid, .gid = gid};
 	autofd int pidfd = spawn(&spec, NULL, error);
 	if (pidfd < 0)

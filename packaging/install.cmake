@@ -38,6 +38,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # What is loaded when it is needed first, not linked: shlibdeps cannot see it.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libarchive13, libcurl4, systemd | systemd-standalone-sysusers, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "git, nodejs, passt, python3, python3-pip")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "uidmap")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${CMAKE_SOURCE_DIR}/packaging/deb/postinst;${CMAKE_SOURCE_DIR}/packaging/deb/prerm;${CMAKE_SOURCE_DIR}/packaging/deb/postrm;${CMAKE_SOURCE_DIR}/packaging/deb/conffiles")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_STRIP_FILES ON)

@@ -35,6 +35,8 @@ int fd_open_beneath(int root_fd, const char *path, int flags, mode_t mode, bool 
 bool fd_make_folder(const char *path, mode_t mode, GError **error);
 /** Removes a tree, however deep and whatever its modes; never follows a link; absent is done. */
 bool fd_remove_tree(const char *path, GError **error);
+/** Who is asked to remove a tree when we may not; before there are threads. NULL: nobody. */
+void fd_set_remover(bool (*remove)(const char *path, GError **error));
 /** Makes pipes, sockets and files close on exec by themselves; this gives a duplicate that does, from 3 up. */
 int fd_duplicate(int fd, GError **error);
 /** A sealed memory file with these bytes, read from its start; -1 on error. */

@@ -254,6 +254,17 @@ static bool sandbox_uid(Reading *r, const YamlNode *v)
 	return true;
 }
 
+/* Which ids the users of an image have: told to workers with what they are told of images. */
+static bool sandbox_ids(Reading *r, const YamlNode *v)
+{
+	guint64 first = 0;
+	bool word = v->text && (strcmp(v->text, "auto") == 0 || strcmp(v->text, "none") == 0);
+	if (!word && (!v->text || !g_ascii_string_to_unsigned(v->text, 10, 1000, 0x7fff0000, &first, NULL)))
+		return complain(r, v, "auto, none, or the first of 65535 ids that nobody has is expected here, such as 100000");
+	json_set_string(r->config->images, "ids", v->text);
+	return true;
+}
+
 static bool mount_absolute(Reading *r, const YamlNode *mount, const char *key, const char **out)
 {
 	YamlNode *node = yaml_get(mount, key);
@@ -501,6 +512,7 @@ static const struct {
         {"sandbox", "full_network", sandbox_full_network},
         {"sandbox", "allow", sandbox_allow},
         {"sandbox", "uid", sandbox_uid},
+        {"sandbox", "ids", sandbox_ids},
         {"sandbox", "mounts", sandbox_mounts},
         {"actions", "sources", actions_sources},
         {"actions", "fetch", actions_fetch},

@@ -134,6 +134,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 		daemon_free(daemon);
 		return NULL;
 	}
+	folders_begin(worker);
 	folders_forget(daemon);
 	dispatch_adopt(daemon);
 	daemon->adopted = true;

@@ -15,6 +15,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/base/spawn.h"
 #include "agent/daemon/state.h"
 
 #define SPARES_MAX 72
@@ -105,6 +106,32 @@ bool folders_make(Daemon *daemon, const char *folder, const char *description, G
 		return false;
 	/* The worker is asked for when both are whole. */
 	return write_file(folder, "job.json", description, error) && write_file(folder, "events.jsonl", "", error);
+}
+
+static char *remover; /* assay-worker */
+
+/* What users of an image have left, when their worker was killed: the files are not ours, and a worker may be who they were. */
+static bool remove_by_worker(const char *path, GError **error)
+{
+	const char *const argv[] = {remover, "remove", path, NULL};
+	const int fds[] = {-1, -1, STDERR_FILENO};
+	const SpawnSpec spec = {.argv = argv, .fds = fds, .fds_len = G_N_ELEMENTS(fds)};
+	SpawnEnd end = {.exit_code = -1};
+	int pidfd = spawn(&spec, NULL, error);
+	if (pidfd < 0)
+		return false;
+	bool waited = spawn_wait(pidfd, &end, error);
+	close(pidfd);
+	return waited && (end.exit_code == 0 || fail(error, ASSAY_ERROR_DENIED, "%s cannot be removed", path));
+}
+
+void folders_begin(const char *worker)
+{
+	if (geteuid() == 0)
+		return; /* who may remove all files */
+	g_free(remover);
+	remover = g_strdup(worker);
+	fd_set_remover(remove_by_worker);
 }
 
 static void release(Daemon *daemon, const char *folder)

@@ -62,6 +62,8 @@ char *daemon_task_folder(const Daemon *daemon, int64_t task);
 bool intake_run(Daemon *daemon, int most);
 
 /* folders.c: D/jobs/<task>. */
+/** Where this agent may not remove what users of an image have left, a worker is started that may. */
+void folders_begin(const char *worker);
 /** @description   the bytes of job.json */
 bool folders_make(Daemon *daemon, const char *folder, const char *description, GError **error);
 /** A task has ended, in a transaction that need not be on the disk yet; its folder goes when it is. */

@@ -584,6 +584,10 @@ static bool ended_early(Job *job, Neighbour *service, GError **error)
 {
 	drain(job->containers, service);
 	print_printed(job, service);
+	const char *alone = service->place->image->alone;
+	if (alone)
+		joblog_sayf(job->log, "##[notice]", "Should service '%s' have failed to become another user: it cannot here, since %s. "
+		            "Or say who it is with 'options: --user NAME'", service->id, alone);
 	return fail(error, ASSAY_ERROR_USER, "service '%s' ended with exit code %d before it was ready; see what it printed",
 	        service->id, service->exit_code);
 }

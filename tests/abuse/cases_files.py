@@ -205,6 +205,9 @@ def F9(t):
     t.refused_without_filter(Attempt("mount_type=proc", "EPERM", control="cage"))
 
 
+OVER_USERS = "00000000000000fb"  # executors/init_confine.c
+
+
 def F10(t):
     """set-user-ID programs and programs with capabilities"""
     t.refused(Attempt("mounts_without_nosuid", "ENOENT"))
@@ -245,9 +248,25 @@ def F10(t):
     (work / "go").touch()
     out = process.communicate(timeout=240 * SLOW)[0].decode()
     me = "0" if t.image else "1001"  # an image's root is nobody's root outside, as the next line sees
-    t.check(out == f"{me} {me}\n{me}\n{me}\nCapEff:\t0000000000000000\n", "inside it stays who it was, and able to nothing", out)
-    owner = t.shell("cat /proc/self/uid_map").stdout.split()
-    t.check(owner[0] == me and owner[2] == "1" and (not t.image or owner[1] != "0"), "one id, and not the host's root", str(owner))
+    rights = OVER_USERS if t.has_users() else "0000000000000000"
+    t.check(out == f"{me} {me}\n{me}\n{me}\nCapEff:\t{rights}\n", "inside it stays who it was, and able to no more", out)
+    if t.has_users():
+        # root may become others here; they must not become root again, by whatever file he leaves them
+        script = ("cat >try; chmod 755 try; cp try mine; chmod 6755 mine; cp try theirs; chown worker theirs; chmod 6755 theirs; ls -ln mine theirs; "
+                  "./theirs euid; exec su worker -c './mine euid; grep CapEff /proc/self/status; grep CapBnd /proc/self/status'")
+        got = t.call(t.exec_command(script), input=t.rig.attempts.read_bytes())
+        t.check(got.stdout.count("-rwsr-sr-x") == 2, "control: the bits are set", got.stdout + got.stderr)
+        lines = [line for line in got.stdout.splitlines() if not line.startswith("-rws")]
+        t.check(lines == ["0 0", "1234 1235", "CapEff:\t0000000000000000", f"CapBnd:\t{OVER_USERS}"],
+                "a set-user-ID file of the place's root or of another user makes nobody another", got.stdout + got.stderr)
+        process = t.popen(t.exec_command("touch 0; chown 0:0 0; touch 1; chown 1:1 1; touch most; chown 65535:65535 most; chown 65536:0 0 || echo no more; sleep 60"))
+        t.check(process.stdout.readline() == b"no more\n", "an id beyond the range is none")
+        ids = [(os.stat(t.exec_folder() / each).st_uid, os.stat(t.exec_folder() / each).st_gid) for each in ("0", "1", "most")]
+        t.check(ids == [(64001 if t.uid == 0 else t.uid,) * 2, (t.first_id(),) * 2, (t.first_id() + 65534,) * 2], "they are nobody's on the host", str(ids))
+        process.kill()
+    else:
+        owner = t.shell("cat /proc/self/uid_map").stdout.split()
+        t.check(owner[0] == me and owner[2] == "1" and (not t.image or owner[1] != "0"), "one id, and not the host's root", str(owner))
     run = t.run("on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - run: cp /bin/true p && chmod 6755 p && test -u p\n"
                 "      - uses: actions/upload-artifact@v4\n        with: {name: p, path: p}\n"
                 "  b:\n    runs-on: any\n    needs: a\n    steps:\n      - uses: actions/download-artifact@v4\n"
@@ -473,6 +492,12 @@ for i in range(MANY):
 os.mkfifo('fifo'); os.symlink('/', 'root'); os.symlink('loop', 'loop')
 import socket; s = socket.socket(socket.AF_UNIX); s.bind('sock')
 os.chmod('.', 0o500)
+if os.geteuid() == 0 and open('/proc/self/uid_map').read().count('\n') > 1: # others' files, in others' folders
+    for at in ('theirs', os.path.expanduser('~') + '/theirs', '/theirs', '/tmp/theirs'):
+        os.makedirs(at + '/a/b'); open(at + '/a/b/f', 'w').close()
+        for name in (at + '/a/b/f', at + '/a/b', at + '/a', at):
+            os.chown(name, 65534, 1); os.chmod(name, 0)
+    print('of others')
 home = os.path.expanduser('~'); os.makedirs(home + '/h/i'); os.chmod(home + '/h/i', 0); os.chmod(home + '/h', 0)
 print('made')
 """
@@ -484,6 +509,7 @@ print('made')
                 timeout=600)
     took = time.monotonic() - began
     t.check("made" in run.text and run.status == "success", "the job makes them", str(run))
+    t.check(("of others" in run.lines) == t.has_users(), "and those of other users where it has some", str(run))
     left = [p for p in (data / "jobs").iterdir() if not p.name.startswith(".spare-")]
     t.check(not left, "nothing of it is left", str(left))
     for spare in (data / "jobs").glob(".spare-*"):

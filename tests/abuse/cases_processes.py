@@ -224,6 +224,25 @@ def group_folders(pids):
     return found
 
 
+AS_OTHERS = """
+import os, time
+born, users = 0, set()
+try:
+    for i in range(300):
+        ours, theirs = os.pipe()
+        if os.fork() == 0:
+            os.setgid(1000 + i); os.setuid(1000 + i)
+            os.write(theirs, str(os.getuid()).encode())
+            time.sleep(600)
+        born += 1
+        users.add(os.read(ours, 16))
+        os.close(ours); os.close(theirs)
+except OSError:
+    pass
+print('born', born, 'as', len(users))
+"""
+
+
 def J5(t):
     """a fork bomb"""
     config = "limits:\n  job_processes: 50\n"
@@ -233,6 +252,11 @@ def J5(t):
         t.not_here("this host gives no pids controller, and steps run as root")
         return
     t.check(row and row[1] == "EAGAIN" and 20 <= int(row[2]) <= 51, "it stops at the limit", str(run))
+    if t.has_users():
+        lines = "".join(f"          {line}\n" for line in AS_OTHERS.strip().splitlines())
+        run = t.run(HEAD + f"      - shell: python\n        run: |\n{lines}", config=config)
+        row = re.search(r"^born (\d+) as (\d+)$", run.text, re.M)
+        t.check(row and 20 <= int(row[1]) <= 51 and int(row[2]) >= 15, "nor do all the place's users together pass it", str(run))
     outside = subprocess.run(["unshare", *([] if t.rig.is_root else ["-Ur"]), "--pid", "--fork", "--mount-proc",
                               t.rig.attempts, "fork_bomb=300"], capture_output=True, text=True, check=False)
     t.check("ok\t300" in outside.stdout, "control: outside it does not", outside.stdout + outside.stderr)

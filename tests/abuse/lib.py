@@ -24,6 +24,7 @@ import tempfile
 import time
 
 ORDINARY = 54321
+ORDINARY_FIRST = 700000  # of the ids of a user who has some
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LACKING = {"ENOSYS", "EAFNOSUPPORT", "ENODEV", "ENOPKG", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EOPNOTSUPP"}
 SLOW = float(os.environ.get("ASSAY_ABUSE_SLOW", "1"))  # a factor for limits of time: the guest is slow
@@ -283,6 +284,8 @@ class Context:
     def __init__(self, rig, executor, user, base):
         self.rig, self.executor, self.user = rig, executor, user
         self.uid = 0 if user == "root" else (ORDINARY if rig.is_root else os.geteuid())
+        self.lent_ids = user == "ids"  # an ordinary user whom /etc/subuid gives a range
+        self.known_users = None
         self.base = base
         self.base.mkdir()
         self.give(self.base)
@@ -340,10 +343,36 @@ class Context:
                 "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && chmod 666 /dev/net/tun; "
                 'id=$1; shift; exec setpriv --reuid "$id" --regid "$id" --clear-groups "$@"', "sh", str(self.uid), *command]
 
+    def with_ids(self, command):
+        """The command as the context's user, in sight of an /etc/subuid that gives him ids, and of no other."""
+        for name, text in (("passwd", f"ids:x:{self.uid}:{self.uid}::/nonexistent:/bin/sh\n"), ("subuid", f"ids:{ORDINARY_FIRST}:65536\n")):
+            own = self.rig.root / name
+            if not own.exists():
+                own.write_text((pathlib.Path("/etc/passwd").read_text() if name == "passwd" else "") + text)
+                own.chmod(0o644)
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                'for each in passwd subuid subgid; do from=$each; [ $each != subgid ] || from=subuid; mount --bind "$1/$from" /etc/$each || exit 99; done; '
+                'id=$2; shift 2; exec setpriv --reuid "$id" --regid "$id" --clear-groups "$@"', "sh", str(self.rig.root), str(self.uid), *command]
+
+    def has_users(self):
+        """Has the place other users than its own: an image's root, where the host gives ids?"""
+        if self.known_users is None:
+            self.known_users = self.image and len(self.shell("cat /proc/self/uid_map").stdout.splitlines()) > 1
+        return self.known_users
+
+    def first_id(self):
+        """The host's id of an image's 1."""
+        if self.lent_ids:
+            return ORDINARY_FIRST
+        said = self.shell("true").stderr
+        return int(re.search(r"ids from (\d+)", said)[1])
+
     def popen(self, command, tun=False, **more):
         identity = self.as_user()
         if tun and identity and not os.stat("/dev/net/tun").st_mode & 0o6:
             command, identity = self.lent_tun(command), {}
+        elif self.lent_ids:
+            command, identity = self.with_ids(command), {}
         more.setdefault("stdin", subprocess.DEVNULL)
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)

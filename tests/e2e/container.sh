@@ -1,6 +1,7 @@
 #!/bin/bash
 # Jobs in images without an engine: a private registry, a container of the job's own, a service that becomes healthy, a
-# docker action; by the agent as root, and all of it again as an ordinary user.
+# docker action; by the agent as root, and all of it again as an ordinary user. Then images with users of their own: as root, as
+# a user whom /etc/subuid gives ids, and as one whom it gives none.
 . "$(dirname "$0")/lib.sh"
 fixtures=$top/tests/fixtures
 for program in docker-registry htpasswd busybox python3; do
@@ -38,6 +39,8 @@ images_make() {
 	python3 "$fixtures/oci-image.py" layout "$work/image-action" \
 		--config '{"Env":["PATH=/bin"],"Entrypoint":["/act"]}' \
 		--script 'act=#!/bin/sh\necho "action args: $*; input $INPUT_WHO; $(pwd); $GITHUB_WORKSPACE"\necho "said=hi $INPUT_WHO" >>"$GITHUB_OUTPUT"\necho "FROM_ACTION=set" >>"$GITHUB_ENV"\ncat from-step\ntest -f "$GITHUB_EVENT_PATH" && echo event there\n' >/dev/null
+	python3 "$fixtures/oci-image.py" layout "$work/image-drops" --config '{"Env":["PATH=/bin"],"Entrypoint":["/start"]}' \
+		--script 'start=#!/bin/sh\nset -e\nmkdir -p /data/db\nchown -R worker:worker /data/db\nchmod 700 /data/db\nexec su worker -c "echo serving as \$(id -u); mkdir -p /data/db/www && echo \$(id -u):\$(id -g) >/data/db/www/index.html; exec httpd -f -p 8000 -h /data/db/www"\n' >/dev/null
 	local name
 	for name in job service action; do
 		python3 "$fixtures/oci-image.py" push "$work/image-$name" "$OCI_REGISTRY/team/$name:1" --user "$OCI_USER" \
@@ -169,6 +172,33 @@ jobs:
     steps: [{run: echo never}]
 YML
 }
+users_write() { # what needs more than one user
+	cat >"$1/.github/workflows/users.yml" <<YML
+on: push
+jobs:
+  many:
+    runs-on: any
+    container: "oci:$2"
+    services:
+      drops:
+        image: "oci:$work/image-drops"
+        options: --health-cmd "wget -q -O - http://localhost:8000/" --health-interval 1s --health-retries 60
+    steps:
+      - run: |
+          echo "service \$(wget -q -O - http://drops:8000/)"
+          touch a && chown worker:staff a && echo "owner \$(stat -c %u:%g a)"
+          mkdir -p shut/in && echo x >shut/in/f && chown -R 70:71 shut && chmod 700 shut shut/in && chmod 600 shut/in/f
+          su worker -c 'id -u; ! touch /etc/nobody && ! ls shut && ! chown 0 a' && echo "worker is no root"
+          mkdir -p "\$HOME/.cache/x" /deep/er && touch /deep/er/f && chown -R 100:100 "\$HOME/.cache" /deep && chmod -R 700 "\$HOME/.cache" /deep
+          grep -q '^CapEff:.00000000000000fb' /proc/self/status && su worker -c "grep -q '^CapEff:.0000000000000000' /proc/self/status" && echo "rights over users alone"
+      - run: ls shut/in && echo "root reads it all"
+  kills:
+    runs-on: any
+    container: "oci:$2"
+    steps:
+      - run: mkdir -p shut/in && touch shut/in/f && chown -R 70:71 shut && chmod -R 700 shut && touch made$long && sleep 600
+YML
+}
 has() { grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: no '$2'"; }; check "$who: $1"; }
 hasnt() { ! grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: '$2'"; }; check "$who: $1"; }
 processes() { ps -eo args= | grep -cE "^(httpd -f -p [0-9]+ -h /tmp/www$long|sleep $long)" || :; }
@@ -227,12 +257,24 @@ gone() { # WHAT
 	done
 	ps -eo pid,ppid,args; die "$who: $1: its service still runs"
 }
+worker_of_job() { # not a planner's before it, whose folder may go any moment
+	local i folder pid
+	for i in $(seq 100); do
+		for folder in "$(jobs_of)"/*/; do
+			[ "$(jq -r .kind "$folder/job.json" 2>/dev/null)" = job ] || continue
+			pid=$(jq -r 'select(.type=="begin").pid' "$folder/events.jsonl" 2>/dev/null) || continue
+			[ -z "$pid" ] || { echo "$pid"; return 0; }
+		done
+		sleep 0.1
+	done
+	return 1
+}
 kill_worker() {
 	local run worker
 	run_as --workflow .github/workflows/long.yml >"$out" 2>&1 &
 	run=$!
 	service_up
-	worker=$(cat "$(jobs_of)"/*/events.jsonl | jq -r 'select(.type=="begin").pid' | tail -1)
+	worker=$(worker_of_job)
 	kill -9 "$worker"
 	gone "a killed worker takes its services along"
 	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi
@@ -250,12 +292,45 @@ cancel() {
 	gone "and ends it"
 }
 
+left() { find "$(jobs_of)" -mindepth 1 -not -path '*/.spare-*' 2>/dev/null | head -5; }
+many_users() { # WHO: a service that drops its rights, and files of others; nothing is left of them
+	who=$1 out=$work/out-$1
+	run_as --workflow .github/workflows/users.yml --job many >"$out" 2>&1 || { cat "$out"; die "$who: the run failed"; }
+	has "says which ids" "Users: root and 65535 others, ids from $2"
+	has "a service that becomes another user" "| service 1234:1235"
+	has "chown" "| owner 1234:50"
+	has "who is not root" "| worker is no root"
+	has "the rights of root" "| rights over users alone"
+	has "files of others" "| root reads it all"
+	expect "$who: nothing of it is left" "" "$(left)"
+	local run worker i
+	run_as --workflow .github/workflows/users.yml --job kills >"$out" 2>&1 &
+	run=$!
+	for i in $(seq 600); do
+		[ -z "$(find "$(jobs_of)" -name "made$long" 2>/dev/null)" ] || break
+		[ "$i" != 600 ] || { cat "$out"; die "$who: the job did not begin"; }
+		sleep 0.1
+	done
+	worker=$(worker_of_job)
+	kill -9 "$worker"
+	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi
+	expect "$who: nothing of a killed worker's is left" "" "$(left)"
+}
+one_user() {
+	who=$1 out=$work/out-$1
+	! run_as --workflow .github/workflows/users.yml --job many >"$out" 2>&1 || { cat "$out"; die "$who: it should fail"; }
+	has "says why there is one user" "Users: root alone, who cannot become another: "
+	has "and what to do" "usermod --add-subuids"
+	has "with the service that failed" "Should service 'drops' have failed to become another user"
+}
+
 registry_start
 images_make
 mkdir -p "$work/tree"
 cd "$work/tree"
 git init -q -b main .
 workflow_write "$work/tree" "$work/image-job"
+users_write "$work/tree" "$work/image-job"
 git add -A; git commit -qm first
 chmod -R a+rX "$work"/image-* "$work/tree"
 
@@ -269,14 +344,31 @@ pkill_run() { # the agent of this run: its own process, found by its working tre
 }
 if [ "$(id -u)" = 0 ]; then
 	walk root
-	[ -d "$XDG_DATA_HOME/assay/images/layers-64001" ] || ls -R "$XDG_DATA_HOME" | head -50
+	many_users root ""
 	user=nobody
 	mkdir -p "$work/home"; chown "$user" "$work/home"
 	jobs_of() { echo "$work/home/xdg/assay/jobs"; }
-	run_as() {
+	as_user() {
 		runuser -u "$user" -- env HOME="$work/home" XDG_DATA_HOME="$work/home/xdg" ASSAY_SOCKET=none "$ASSAY" run --repo "$work/tree" --event push "$@"
 	}
+	run_as() { as_user "$@"; }
 	walk user
+	if grep -q "^$user:" /etc/subuid 2>/dev/null; then
+		echo "SKIPPED: a user without ids, since this host gives $user some"
+	else
+		one_user alone
+	fi
+	if [ -x /usr/bin/newuidmap ] && : >>/etc/subuid && : >>/etc/subgid; then
+		echo "$user:700000:65536" >"$work/subuid"
+		export -f as_user
+		export ASSAY work user
+		run_as() { # sees another /etc/subuid than anybody else on this machine
+			unshare --mount --propagation private bash -c 'mount --bind "$work/subuid" /etc/subuid && mount --bind "$work/subuid" /etc/subgid && as_user "$@"' bash "$@"
+		}
+		many_users ids 700000
+	else
+		echo "SKIPPED: a user with ids: newuidmap is not installed (uidmap)"
+	fi
 else
 	walk user
 fi

@@ -11,14 +11,15 @@
 
 #define BLOCK 512
 
-static void add_header(GByteArray *out, const char *name, char type, const char *link, size_t size, unsigned mode)
+static void add_header(GByteArray *out, const char *name, char type, const char *link, size_t size, unsigned mode, unsigned uid,
+        unsigned gid)
 {
 	char header[BLOCK] = {0};
 	g_assert_cmpuint(strlen(name), <=, 100);
 	memcpy(header, name, strlen(name));
 	g_snprintf(header + 100, 8, "%07o", mode);
-	g_snprintf(header + 108, 8, "%07o", 0U);
-	g_snprintf(header + 116, 8, "%07o", 0U);
+	g_snprintf(header + 108, 8, "%07o", uid);
+	g_snprintf(header + 116, 8, "%07o", gid);
 	g_snprintf(header + 124, 12, "%011zo", size);
 	g_snprintf(header + 136, 12, "%011o", 1700000000U);
 	memset(header + 148, ' ', 8);
@@ -52,7 +53,7 @@ static void add_pax(GByteArray *out, const char *pair)
 		if (strlen(record) == guess)
 			break;
 	}
-	add_header(out, "pax", 'x', NULL, strlen(record), 0644);
+	add_header(out, "pax", 'x', NULL, strlen(record), 0644, 0, 0);
 	add_padded(out, record, strlen(record));
 }
 
@@ -65,7 +66,8 @@ GByteArray *oci_tar(const TarEntry *entries)
 		size_t size = type == '0' && entry->text ? strlen(entry->text) : 0;
 		if (entry->xattr)
 			add_pax(out, entry->xattr);
-		add_header(out, entry->name, type, entry->link, size, entry->mode ? entry->mode : type == '5' ? 0755U : 0644U);
+		add_header(out, entry->name, type, entry->link, size, entry->mode ? entry->mode : type == '5' ? 0755U : 0644U,
+		        entry->uid, entry->gid);
 		if (size > 0)
 			add_padded(out, entry->text, size);
 	}

@@ -12,6 +12,7 @@ typedef struct TarEntry {
 	const char *link;
 	const char *text; /* of a file */
 	unsigned mode;    /* 0: 0644, 0755 for folders */
+	unsigned uid, gid;
 	const char *xattr; /* "SCHILY.xattr.NAME=value", as a pax header */
 } TarEntry;
 

@@ -260,7 +260,7 @@ static Image *pull(Fixture *fixture, GError **error)
 	        .password = fixture->username ? "secret" : NULL, .store = fixture->store, .settings = fixture->settings,
 	        .stopped = is_stopped, .say = say, .data = fixture};
 	Image *image = NULL;
-	return image_prepare(&spec, geteuid(), getegid(), &image, error) ? image : NULL;
+	return image_prepare(&spec, geteuid(), getegid(), NULL, &image, error) ? image : NULL;
 }
 
 static void works(Fixture *fixture, gconstpointer data)
@@ -482,6 +482,39 @@ static void a_sweep_leaves_what_is_held(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(sweep.layers, ==, 1); /* by its age */
 }
 
+/* Which users have others beside them; their layers lie apart. */
+static void only_root_has_others(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	static const struct {
+		const char *user;
+		bool has_users;
+	} cases[] = {{NULL, true}, {"", true}, {"0", true}, {"root", true}, {"root:root", true}, {"0:0", true}, {"0:", true}, {"0:5", false},
+	        {"5", false}, {"daemon", false}, {"00", false}, {"rooted", false}, {"5:0", false}};
+	Ids ids = {0};
+	ids_of_root("auto", 64001, 64001, &ids);
+	if (geteuid() != 0 || ids.first_uid == 0) {
+		g_test_skip(ids.why_not ? ids.why_not : "only root can look at it");
+		ids_clear(&ids);
+		return;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		const PlaceImage spec = {.reference = fixture->reference, .store = fixture->store, .settings = fixture->settings,
+		        .user = cases[i].user, .stopped = is_stopped, .say = say, .data = fixture};
+		g_autoptr(Image) image = NULL;
+		g_assert_true(image_prepare(&spec, 64001, 64001, &ids, &image, &error));
+		g_assert_no_error(error);
+		g_autofree char *apart = g_strdup_printf("layers-64001-%u-%u", (unsigned)ids.first_uid, (unsigned)ids.first_gid);
+		if (image->has_users != cases[i].has_users || g_str_has_suffix(image->layers_folder, apart) != cases[i].has_users)
+			g_error("user '%s': %s", cases[i].user, image->layers_folder);
+	}
+	ImageSweep sweep;
+	g_assert_true(image_sweep(fixture->store, 0, 1, &sweep, NULL));
+	g_assert_cmpint(sweep.layers, ==, 2);
+	ids_clear(&ids);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "unpack") == 0) /* as the worker does for a layer */
@@ -505,6 +538,7 @@ int main(int argc, char **argv)
 	ADD(an_absent_image, HONEST);
 	ADD(admins_decide_where_from, HONEST);
 	ADD(a_layout_and_users, HONEST);
+	ADD(only_root_has_others, HONEST);
 	ADD(two_pulls_at_once_are_one, HONEST);
 	ADD(a_sweep_leaves_what_is_held, HONEST);
 	return g_test_run();

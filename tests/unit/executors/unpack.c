@@ -15,6 +15,7 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/executor.h"
+#include "executors/ready.h"
 #include "tests/lib/oci.h"
 
 typedef struct Fixture {
@@ -53,7 +54,7 @@ static void tear_down(Fixture *fixture, gconstpointer data)
 static bool unpack_bytes(Fixture *fixture, const GByteArray *bytes, const UnpackLimits *limits, GError **error)
 {
 	autofd int blob = fd_sealed("layer", bytes->data, bytes->len, error);
-	return blob >= 0 && unpack_confined(blob, fixture->folder_fd, 0, 0, limits, NULL, NULL, &fixture->end, error);
+	return blob >= 0 && unpack_confined(blob, fixture->folder_fd, -1, 0, 0, limits, NULL, NULL, &fixture->end, error);
 }
 
 static void good(Fixture *fixture, const TarEntry *entries)
@@ -257,6 +258,53 @@ static void damage_is_told(Fixture *fixture, gconstpointer data)
 	g_assert_cmpstr(fixture->end.diff_id, ==, "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+#define JOB_ID 64001
+
+static void is_owned(const Fixture *fixture, const char *path, const Ids *ids, unsigned uid, unsigned gid, unsigned mode)
+{
+	struct stat info = look(fixture, path);
+	g_assert_cmpuint(info.st_uid, ==, uid ? ids->first_uid + uid - 1 : JOB_ID);
+	g_assert_cmpuint(info.st_gid, ==, gid ? ids->first_gid + gid - 1 : JOB_ID);
+	g_assert_cmpuint(info.st_mode & 07777, ==, mode);
+}
+
+/* By a child that is root of these ids alone: it can give files to nobody else, whatever the layer says. */
+static void files_belong_to_who_the_layer_says(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	const Ids *ids = geteuid() == 0 ? ready_ids("auto", JOB_ID, JOB_ID) : NULL;
+	if (!ids || ids->first_uid == 0) {
+		g_test_skip(ids ? ids->why_not : "only root can look at it");
+		return;
+	}
+	Failure failure = {0};
+	int ids_fd = ready_ids_user(ids, JOB_ID, JOB_ID, &failure);
+	g_assert_cmpint(ids_fd, >=, 0);
+	g_assert_cmpint(fchown(fixture->folder_fd, JOB_ID, JOB_ID), ==, 0);
+	const TarEntry entries[] = {{.name = "root", .text = "x", .mode = 04755},
+	        {.name = "db", .type = '5', .uid = 70, .gid = 71, .mode = 0700}, {.name = "db/f", .text = "x", .uid = 70, .gid = 71, .mode = 0400},
+	        {.name = "db/hard", .type = '1', .link = "db/f"}, {.name = "shut", .type = '5', .uid = 70, .mode = 01},
+	        {.name = "shut/most", .text = "x", .uid = 65535, .gid = 65535, .mode = 0644}, {.name = "beyond", .text = "x", .uid = 65536, .gid = 2000000},
+	        {.name = "link", .type = '2', .link = "/etc/shadow", .uid = 5, .gid = 6}, {.name = "db/.wh.gone", .text = ""},
+	        {.name = "none", .text = "x", .uid = 9, .mode = 06000}, {.name = NULL}};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GByteArray) tar = oci_tar(entries);
+	autofd int blob = fd_sealed("layer", tar->data, tar->len, &error);
+	const UnpackLimits limits = {.owners = true};
+	g_assert_true(unpack_confined(blob, fixture->folder_fd, ids_fd, 0, 0, &limits, NULL, NULL, &fixture->end, &error));
+	g_assert_no_error(error);
+	is_owned(fixture, "root", ids, 0, 0, 0755);
+	is_owned(fixture, "db", ids, 70, 71, 0700);
+	is_owned(fixture, "db/f", ids, 70, 71, 0400);
+	is_owned(fixture, "db/hard", ids, 70, 71, 0400);
+	is_owned(fixture, "shut", ids, 70, 0, 01);
+	is_owned(fixture, "shut/most", ids, 65535, 65535, 0644);
+	is_owned(fixture, "beyond", ids, 0, 0, 0644);
+	is_owned(fixture, "link", ids, 5, 6, 0777);
+	is_owned(fixture, "none", ids, 9, 0, 0);
+	g_assert_true(is_hidden(fixture, "db/gone"));
+}
+
 static bool at_once(void *data)
 {
 	(void)data;
@@ -270,7 +318,7 @@ static void it_can_be_stopped(Fixture *fixture, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 	int ends[2];
 	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
-	g_assert_false(unpack_confined(ends[0], fixture->folder_fd, 0, 0, NULL, at_once, NULL, &fixture->end, &error));
+	g_assert_false(unpack_confined(ends[0], fixture->folder_fd, -1, 0, 0, NULL, at_once, NULL, &fixture->end, &error));
 	g_assert_error(error, ASSAY_ERROR, ASSAY_ERROR_BUSY);
 	close(ends[0]);
 	close(ends[1]);
@@ -290,6 +338,7 @@ int main(int argc, char **argv)
 	ADD(links_are_replaced_and_not_written_to);
 	ADD(bombs_are_given_up);
 	ADD(damage_is_told);
+	ADD(files_belong_to_who_the_layer_says);
 	ADD(it_can_be_stopped);
 	return g_test_run();
 }

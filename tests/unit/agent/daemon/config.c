@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/base/error.h"
+#include "agent/base/json.h"
 
 static Config *load(const char *text, GError **error)
 {
@@ -131,6 +132,26 @@ static void networks_are_read_or_refused(void)
 	}
 }
 
+static void ids_are_a_word_or_the_first(void)
+{
+	static const char *const good[] = {"auto", "none", "100000"};
+	static const char *const refused[] = {"ids: 0", "ids: -1", "ids: some", "ids: [1]", "ids: 4294967295", "ids: 100000:65536", NULL};
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *text = g_strdup_printf("sandbox: {ids: %s}\n", good[i]);
+		g_autoptr(Config) config = load(text, &error);
+		g_assert_no_error(error);
+		g_assert_cmpstr(json_get_string(config->images, "ids", NULL), ==, good[i]);
+	}
+	for (const char *const *row = refused; *row; row++) {
+		g_autoptr(GError) why = NULL;
+		g_autofree char *text = g_strdup_printf("sandbox:\n  %s\n", *row);
+		g_autoptr(Config) none = load(text, &why);
+		g_assert_null(none);
+		g_assert_nonnull(strstr(why->message, ":2:"));
+	}
+}
+
 static void images_are_as_a_worker_is_told(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -179,6 +200,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
 	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
 	g_test_add_func("/config/unknown_key_is_refused_with_its_place", unknown_key_is_refused_with_its_place);
+	g_test_add_func("/config/ids_are_a_word_or_the_first", ids_are_a_word_or_the_first);
 	g_test_add_func("/config/images_are_as_a_worker_is_told", images_are_as_a_worker_is_told);
 	g_test_add_func("/config/sources_of_actions_are_a_list_and_may_be_none", sources_of_actions_are_a_list_and_may_be_none);
 	return g_test_run();
