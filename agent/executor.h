@@ -196,7 +196,10 @@ struct Executor {
 	 * still in use: call again in a while. NULL: nothing is left.
 	 */
 	bool (*tidy)(pid_t gone);
-	/** Makes a place; false with the reason when the machine cannot give what the spec asks. Never weaker. */
+	/**
+	 * Makes a place; false with the reason when the machine cannot give what the spec asks. Never weaker. What is told to the
+	 * place's first process may be answered while the caller goes on: then the first start() fails with the reason instead.
+	 */
 	bool (*open)(const PlaceSpec *spec, Place **out, GError **error);
 	bool (*start)(Place *place, const StepSpec *spec, Child *out, GError **error);
 	/** Signals every process of the step (and, for SIGKILL, of what it left behind). Safe after its end. */

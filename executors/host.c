@@ -81,12 +81,7 @@ static bool host_open(const PlaceSpec *spec, Place **out, GError **error)
 
 static bool host_start(Place *place, const StepSpec *spec, Child *out, GError **error)
 {
-	if (!place_check_step(spec, error))
-		return false;
-	if (supervisor_start(&((HostPlace *)place)->init, spec, out, error))
-		return true;
-	g_prefix_error(error, "step '%s': ", spec->name);
-	return false;
+	return place_check_step(spec, error) && supervisor_start(&((HostPlace *)place)->init, spec, out, error);
 }
 
 static void host_signal(Place *place, Child *child, int signal_number)

@@ -62,12 +62,10 @@ void place_clear(Place *place)
 
 bool place_check_step(const StepSpec *spec, GError **error)
 {
-	const char *name = spec->name ? spec->name : "(unnamed)";
 	if (!spec->argv || !spec->argv[0] || !spec->argv[0][0])
-		return fail(error, ASSAY_ERROR_USER, "step '%s': it has no command; give one", name);
+		return fail(error, ASSAY_ERROR_USER, "it has no command; give one");
 	if (!spec->folder || spec->folder[0] != '/')
-		return fail(error, ASSAY_ERROR_USER, "step '%s': its folder '%s' is not an absolute path", name,
-		        spec->folder ? spec->folder : "");
+		return fail(error, ASSAY_ERROR_USER, "its folder '%s' is not an absolute path", spec->folder ? spec->folder : "");
 	return true;
 }
 

@@ -503,7 +503,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		        failure->target ? failure->target : "", g_strerror(failure->why), remedy(failure->why));
 	}
 	take_over(sandbox, &layout);
-	if (supervisor_begin(&sandbox->init, error) && wayout_finish(&sandbox->wayout, error))
+	if (wayout_finish(&sandbox->wayout, error))
 		return true;
 	g_prefix_error(error, "sandbox: ");
 	return false;
@@ -572,13 +572,8 @@ static bool sandbox_start(Place *place, const StepSpec *spec, Child *out, GError
 		return false;
 	/* A working directory behind a descriptor would be a way around the root (CVE-2024-21626). */
 	if (g_str_has_prefix(spec->folder, "/proc/") || g_str_has_prefix(spec->folder, "/dev/fd"))
-		return fail(error, ASSAY_ERROR_USER, "step '%s': its folder '%s' is none to work in", spec->name,
-		        spec->folder);
-	if (!supervisor_start(&sandbox->init, spec, out, error)) {
-		g_prefix_error(error, "step '%s': ", spec->name);
-		return false;
-	}
-	return true;
+		return fail(error, ASSAY_ERROR_USER, "its folder '%s' is none to work in", spec->folder);
+	return supervisor_start(&sandbox->init, spec, out, error);
 }
 
 static void sandbox_signal(Place *place, Child *child, int signal_number)
@@ -637,6 +632,10 @@ static bool sandbox_probe(GError **error)
 	const PlaceSpec spec = {.work_folder = folder, .home_folder = folder, .uid = geteuid(), .gid = getegid()};
 	Place *place = NULL;
 	bool can = sandbox_open(&spec, &place, error);
+	if (can && !supervisor_begin(&((SandboxPlace *)place)->init, error)) {
+		g_prefix_error(error, "sandbox: ");
+		can = false;
+	}
 	sandbox_close(place);
 	fd_remove_tree(folder, NULL);
 	return can;

@@ -272,6 +272,7 @@ bool supervisor_launch(Supervisor *supervisor, const Birth *birth)
 	autofd int theirs = ends[1]; /* closed here when init has it: so its end is our end of file */
 	if (birth->setup && !send_setup(supervisor, birth))
 		return failed(birth->failure, "cannot talk to its first process");
+	supervisor->unanswered = birth->setup != NULL;
 	char *stack = stack_take();
 	if (!stack)
 		return failed(birth->failure, "no memory for its first process");
@@ -309,7 +310,9 @@ static bool first_answer(Supervisor *supervisor, GError **error)
 
 bool supervisor_begin(Supervisor *supervisor, GError **error)
 {
-	return first_answer(supervisor, error);
+	bool waits = supervisor->unanswered;
+	supervisor->unanswered = false;
+	return !waits || first_answer(supervisor, error);
 }
 
 bool supervisor_keep(Supervisor *supervisor, const void *packet, size_t len, const int *fds, size_t fds_len, GError **error)
@@ -364,9 +367,18 @@ bool supervisor_start(Supervisor *supervisor, const StepSpec *spec, Child *out, 
 		start.in_file = 1;
 		fds[4] = payload_fd;
 	}
+	g_autoptr(GError) unsent = NULL;
+	send_packet(supervisor, parts, start.in_file ? 1 : 2, fds, start.in_file ? 5 : 4, &unsent);
+	if (!supervisor_begin(supervisor, error)) { /* what init has said is the reason for both */
+		g_prefix_error(error, "sandbox: ");
+		return false;
+	}
+	if (unsent) {
+		g_propagate_error(error, g_steal_pointer(&unsent));
+		return false;
+	}
 	InitReply reply;
-	if (!send_packet(supervisor, parts, start.in_file ? 1 : 2, fds, start.in_file ? 5 : 4, error) ||
-	        !receive(supervisor, &reply, error))
+	if (!receive(supervisor, &reply, error))
 		return false;
 	if (reply.error == 0) {
 		*out = (Child){.fd = fd_steal(&ended), .pid = reply.pid};

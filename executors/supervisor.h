@@ -14,6 +14,7 @@ typedef struct Supervisor {
 	pid_t pid;
 	int pidfd;
 	int control_fd;
+	bool unanswered; /* init was sent its setup, and has not yet said how it went */
 } Supervisor;
 
 /** Empty: kill and finish are safe on it. */
@@ -44,7 +45,7 @@ void supervisor_receive_fds(const Supervisor *supervisor, int *out, size_t count
 /** Async-signal-safe. At most SUPERVISOR_FDS_MAX. */
 bool supervisor_send_fds(int control_fd, const int *fds, size_t count);
 #define SUPERVISOR_FDS_MAX 4
-/** Waits until init has done what its setup says. */
+/** Waits until init has done what its setup says. The first start does so by itself, if nobody has. */
 bool supervisor_begin(Supervisor *supervisor, GError **error);
 /** Sends the first packet, InitPool or InitWayOut, to one that shall be something else than a place; waits for its answer. */
 bool supervisor_keep(Supervisor *supervisor, const void *packet, size_t len, const int *fds, size_t fds_len, GError **error);

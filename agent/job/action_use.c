@@ -322,7 +322,7 @@ bool action_use_prepare(Job *job, GError **error)
 	json_array_foreach(json_object_get(job->definition, "steps"), i, step) {
 		const char *uses = json_get_string(step, "uses", NULL);
 		bool pre = false;
-		if (!uses || prepare_use(job, uses, NULL, &pre, error))
+		if (!uses || (task_flush(job->task, error) && prepare_use(job, uses, NULL, &pre, error)))
 			continue;
 		g_autofree char *place = place_of(job, step, i);
 		g_prefix_error(error, "%s", place);

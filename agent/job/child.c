@@ -112,6 +112,9 @@ static bool is_filling_disk(Running *running, int64_t now)
 static bool look_around(Running *running)
 {
 	int64_t now = monotonic_us();
+	const Task *task = running->job->task;
+	if (task->held && now >= task->held_until_us)
+		task_flush(running->job->task, NULL);
 	if (!running->reason) {
 		if (!running->ignore_cancel && task_is_cancelled(running->job->task))
 			running->reason = CAUSE_CANCELLED;
@@ -138,6 +141,8 @@ static int wait_ms(const Running *running)
 	int64_t until = running->reason ? running->next_us : running->disk.next_us;
 	if (!running->reason && running->deadline_us)
 		until = MIN(until, running->deadline_us);
+	if (running->job->task->held)
+		until = MIN(until, running->job->task->held_until_us);
 	int64_t left = until - monotonic_us();
 	return left <= 0 ? 0 : (int)MIN(left / 1000 + 1, (int64_t)G_MAXINT);
 }

@@ -97,9 +97,9 @@ static bool make_folders(Job *job, GError **error)
 	if (!job_strip_folders(job->task, true, error))
 		return false;
 	job->work_fd = tree_make_folder(job->task->folder_fd, "work", job->owner, error);
-	autofd int mountpoint = tree_make_folder(job->task->folder_fd, "home/work", job->owner, error);
-	autofd int temporary = job->work_fd < 0 ? -1 : tree_make_folder(job->work_fd, "_temp", job->owner, error);
-	if (mountpoint < 0 || temporary < 0)
+	autofd int mountpoint = job->work_fd < 0 ? -1 : tree_make_folder(job->task->folder_fd, "home/work", job->owner, error);
+	autofd int temporary = mountpoint < 0 ? -1 : tree_make_folder(job->work_fd, "_temp", job->owner, error);
+	if (temporary < 0)
 		return false;
 	const char *name = workspace_name(job->task);
 	job->workspace = g_strdup_printf("%s/%s", name, name);
@@ -202,7 +202,7 @@ static bool open_place(Job *job, GError **error)
 		json_array_append_new(missing, json_string(job->place->missing->pdata[i]));
 	json_set(event, "missing", missing);
 	job->workspace_inside = g_strconcat(job->place->work_inside, "/", job->workspace, NULL);
-	return task_emit(job->task, event, error);
+	return task_emit_later(job->task, event, error);
 }
 
 bool job_write_event(Job *job, GError **error)
@@ -348,6 +348,8 @@ static bool emit_outputs(Job *job, GError **error)
 
 static void close_job(Job *job)
 {
+	if (containers_are_asked(job))
+		task_flush(job->task, NULL); /* what images leave may take a while to go */
 	service_close(job->service);
 	if (job->place)
 		job->executor->close(job->place);

@@ -211,6 +211,7 @@ void service_accept(Job *job)
 	if (folder < 0)
 		return;
 	service->connections++;
+	task_flush(job->task, NULL); /* else both would tell it */
 	pid_t worker = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {

@@ -45,7 +45,8 @@ static void set_known(json_t *event, const char *key, int64_t value)
 		json_set_int(event, key, value);
 }
 
-static void emit_step(Job *job, const char *name, RunState state, const StepResult *result)
+/* soon: it may be told with the next event, since what it is about is short, or tells the worker when it is not. */
+static void emit_step(Job *job, const char *name, RunState state, const StepResult *result, bool soon)
 {
 	json_t *event = task_event(EVENT_STEP);
 	json_set_int(event, "number", job->step);
@@ -65,7 +66,7 @@ static void emit_step(Job *job, const char *name, RunState state, const StepResu
 	if (state == RUN_RUNNING) /* where its log begins; its end says nothing of that */
 		json_set_int(event, "log_offset", joblog_offset(job->log));
 	joblog_flush(job->log, NULL);
-	task_emit(job->task, event, NULL);
+	(soon ? task_emit_later : task_emit)(job->task, event, NULL);
 }
 
 char *steps_folder(const Job *job, const char *folder)
@@ -410,11 +411,12 @@ static void run_one(Job *job, const json_t *step)
 	bool known = steps_condition(job, step, &wanted, &error);
 	if (known && !wanted) {
 		result.cause = job->state == RUN_CANCELLED ? CAUSE_CANCELLED : CAUSE_CONDITION;
-		emit_step(job, name, RUN_SKIPPED, &result);
+		emit_step(job, name, RUN_SKIPPED, &result, true);
 		steps_set_context(job, id, RUN_SKIPPED, RUN_SKIPPED);
 		return;
 	}
-	emit_step(job, name, RUN_RUNNING, NULL);
+	bool is_script = json_object_get(step, "run") != NULL; /* child_run() flushes */
+	emit_step(job, name, RUN_RUNNING, NULL, is_script);
 	if (!known)
 		step_result_fail(&result, CAUSE_INVALID, g_strdup(error->message));
 	else
@@ -424,7 +426,7 @@ static void run_one(Job *job, const json_t *step)
 	RunState conclusion;
 	conclude(job, name, step, &result, &conclusion);
 	steps_set_context(job, id, result.state, conclusion);
-	emit_step(job, name, result.state, &result);
+	emit_step(job, name, result.state, &result, true);
 	step_result_clear(&result);
 }
 
@@ -445,18 +447,18 @@ void steps_beside(Job *job, const char *name, const json_t *step, JobPost *post)
 		step_result_fail(&result, CAUSE_INVALID, g_strdup(error->message));
 	if (!wanted) {
 		result.cause = CAUSE_CONDITION;
-		emit_step(job, name, RUN_SKIPPED, &result);
+		emit_step(job, name, RUN_SKIPPED, &result, true);
 		step_result_clear(&result);
 		return;
 	}
-	emit_step(job, name, RUN_RUNNING, NULL);
+	emit_step(job, name, RUN_RUNNING, NULL, false);
 	if (!error)
 		post->run(job, post, &result);
 	if (result.state != RUN_SUCCESS)
 		joblog_sayf(job->log, step ? "##[error]" : "##[warning]", "%s: %s", name, result.message);
 	if (step)
 		conclude(job, name, step, &result, &conclusion);
-	emit_step(job, name, result.state, &result);
+	emit_step(job, name, result.state, &result, true);
 	step_result_clear(&result);
 }
 

@@ -42,17 +42,11 @@ static void mask_event(Task *task, json_t *event)
 	}
 }
 
-bool task_emit(Task *task, json_t *event, GError **error)
+static bool put_lines(Task *task, const char *lines, size_t len, GError **error)
 {
-	g_autoptr(json_t) owned = event;
-	mask_event(task, owned);
-	size_t len = 0;
-	g_autofree char *line = event_line(owned, &len, error);
-	if (!line)
-		return false;
 	ssize_t put;
 	do
-		put = write(task->events_fd, line, len);
+		put = write(task->events_fd, lines, len);
 	while (put < 0 && errno == EINTR);
 	if (put == (ssize_t)len)
 		return true;
@@ -61,6 +55,42 @@ bool task_emit(Task *task, json_t *event, GError **error)
 	/* The disk took a part: end the torn line, which the agent will refuse, and say so. */
 	(void)!write(task->events_fd, "\n", 1);
 	return fail_errno(error, ENOSPC, "cannot write events.jsonl");
+}
+
+bool task_flush(Task *task, GError **error)
+{
+	if (!task->held)
+		return true;
+	g_autoptr(GString) lines = g_steal_pointer(&task->held);
+	return put_lines(task, lines->str, lines->len, error);
+}
+
+bool task_emit_later(Task *task, json_t *event, GError **error)
+{
+	g_autoptr(json_t) owned = event;
+	mask_event(task, owned);
+	size_t len = 0;
+	g_autofree char *line = event_line(owned, &len, error);
+	if (!line)
+		return false;
+	int64_t now = monotonic_us();
+	if (!task->held) {
+		task->held = g_string_sized_new(1024);
+		task->held_until_us = now + TASK_HOLD_US;
+	}
+	g_string_append_len(task->held, line, (gssize)len);
+	return now < task->held_until_us || task_flush(task, error);
+}
+
+bool task_emit(Task *task, json_t *event, GError **error)
+{
+	if (task->held)
+		return task_emit_later(task, event, error) && task_flush(task, error);
+	g_autoptr(json_t) owned = event;
+	mask_event(task, owned);
+	size_t len = 0;
+	g_autofree char *line = event_line(owned, &len, error);
+	return line && put_lines(task, line, len, error);
 }
 
 bool task_is_cancelled(Task *task)
@@ -256,6 +286,8 @@ static void task_close(Task *task)
 	g_free(task->known_hosts);
 	mask_free(task->mask);
 	g_free(task->folder);
+	if (task->held)
+		g_string_free(task->held, TRUE);
 	autofd_close(&task->folder_fd);
 	autofd_close(&task->events_fd);
 	autofd_close(&task->signal_fd);

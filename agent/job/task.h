@@ -31,6 +31,8 @@ typedef struct Task {
 	char *known_hosts; /* of its server: lines */
 	Mask *mask;
 	int events_fd;
+	GString *held;    /* events that are not on the disk yet; NULL when there are none */
+	int64_t held_until_us; /* then they go there, by monotonic_us() */
 	int signal_fd;    /* readable when SIGTERM or SIGINT has come */
 	bool cancelled;
 } Task;
@@ -45,6 +47,14 @@ int task_main(const char *folder, int secrets_fd);
 
 /** Appends an event in one write; takes it. Free text in it is masked. false when the disk refused or it is too long. */
 bool task_emit(Task *task, json_t *event, GError **error);
+/**
+ * Likewise, for progress that nobody waits for: it may stay in memory for TASK_HOLD_US, and goes to the disk with the next
+ * event that may not, in its order. Whoever is about to do something long calls task_flush() first.
+ */
+#define TASK_HOLD_US 10000
+bool task_emit_later(Task *task, json_t *event, GError **error);
+/** Writes what is held, if anything is. */
+bool task_flush(Task *task, GError **error);
 /** A new event of now. */
 json_t *task_event(EventType type);
 /** Looks, without waiting, whether the task should end. */
