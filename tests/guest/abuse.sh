@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:?the build folder}" && pwd)
 shift
 cases=("$@")
-[ ${#cases[@]} -gt 0 ] || cases=(F9 F12 F13 F14 F16 F20 J3 J4 J5 J6 J7 J8 J10 J11 J13 N3 N4)
+[ ${#cases[@]} -gt 0 ] || cases=(F9 F12 F13 F14 F16 F20 J3 J4 J5 J6 J7 J8 J10 J11 J13 N3 N4 N5)
 none() { echo "NOT SHOWN: ${cases[*]} in the guest: $*"; exit 77; }
 [ "$(id -u)" = 0 ] || none "making one needs root"
 for program in mmdebstrap qemu-system-x86_64 qemu-img mke2fs cpio; do
@@ -24,7 +24,9 @@ mkdir -p "$work/in/build/tests" "$work/in/tests" "$work/in/lib"
 cp "$build"/assay "$build"/assay-agent "$build"/assay-worker "$work/in/build/"
 cp "$build"/tests/abuse-try "$build"/tests/abuse-unfiltered "$work/in/build/tests/"
 cp -r "$here/../abuse" "$work/in/tests/"
-mkdir "$work/in/tests/fixtures" && cp "$here/../fixtures/oci-image.py" "$work/in/tests/fixtures/"
+mkdir "$work/in/tests/fixtures" && cp "$here"/../fixtures/{oci-image.py,with-route} "$work/in/tests/fixtures/"
+# It needs nothing but the C library, so the image need not be another one for it.
+cp "$(command -v pasta)" "$work/in/pasta" || none "pasta is not installed (Debian package passt)"
 ldd "$build"/assay-agent "$build"/assay-worker "$build"/tests/abuse-unfiltered | awk '/=> \//{print $3}' | sort -u |
 	xargs -I{} cp -L {} "$work/in/lib/"
 rm -f "$work"/in/lib/lib{c,m}.so*

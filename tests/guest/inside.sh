@@ -11,6 +11,8 @@ for each in $top/lib/*; do
 	[ -e "/usr/lib/x86_64-linux-gnu/$name" ] || [ -e "/lib/x86_64-linux-gnu/$name" ] || cp "$each" /usr/local/lib/assay-abuse/
 done
 echo /usr/local/lib/assay-abuse >/etc/ld.so.conf.d/zz-assay-abuse.conf && ldconfig
+# a way out of this machine, and a route for it: nobody is at its other end
+cp $top/pasta /usr/bin/pasta && $top/tests/fixtures/with-route --inside true || exit 9
 echo "guest: Linux $(uname -r), cgroup v2 with $(cat /sys/fs/cgroup/cgroup.controllers)"
 cat >$top/unit.sh <<'U'
 #!/bin/bash
