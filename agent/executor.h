@@ -81,6 +81,8 @@ typedef struct PlaceSpec {
 	int64_t file_bytes;
 	int64_t open_files;      /* at once for each process */
 	double cpus;
+	int64_t read_bytes_s;    /* of the disk that work_folder is on; likewise the next */
+	int64_t write_bytes_s;
 	bool service;            /* where the place has a network of its own: listen on its loopback for the runner */
 	const char *hostname;
 	const char *hosts;       /* more lines of /etc/hosts; NULL: none */

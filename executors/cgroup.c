@@ -16,6 +16,7 @@
 
 #include "agent/base/autoptr.h"
 #include "agent/base/fd.h"
+#include "executors/cgroup_io.h"
 #include "executors/cgroup_memory.h"
 
 #define TABLE_BYTES_MAX (1024 * 1024)
@@ -195,6 +196,12 @@ static bool is_worth_a_group(const CgroupLimits *limits, Controller controller)
 	return wanted(limits, controller) && !(controller == CONTROLLER_PIDS && limits->processes_are_counted);
 }
 
+/* Version 1 counts what is written only where it bypasses the page cache, so there it would be a limit in name. */
+static bool wants_io(const CgroupLimits *limits)
+{
+	return limits->io_folder && (limits->read_bytes_s > 0 || limits->write_bytes_s > 0);
+}
+
 static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, const char *available)
 {
 	const char *folder = make_folder(out, base);
@@ -216,6 +223,8 @@ static void limit_v2(const CgroupLimits *limits, Cgroup *out, const char *base, 
 		        CPU_PERIOD_US);
 		out->has_cpus = write_value(folder, "cpu.max", text);
 	}
+	if (wants_io(limits) && has_word(available, "io"))
+		out->has_io = cgroup_io_limit(folder, limits->io_folder, limits->read_bytes_s, limits->write_bytes_s, &out->io_lacks);
 }
 
 static void limit_memory_v1(const CgroupLimits *limits, Cgroup *out, const char *base)
@@ -345,6 +354,7 @@ static bool make_all(const CgroupLimits *limits, Cgroup *out)
 {
 	cgroup_init(out);
 	int wanted_len = 0;
+	out->io_lacks = "no cgroup io controller of version 2 is delegated to the agent";
 	if (found.is_v2) {
 		limit_v2(limits, out, found.base, found.available);
 		return out->folders_len == 1;
@@ -363,7 +373,7 @@ void cgroup_make(const CgroupLimits *limits, Cgroup *out)
 	cgroup_init(out);
 	for (Controller each = 0; each < CONTROLLERS; each++)
 		any = any || is_worth_a_group(limits, each);
-	if (!any)
+	if (!any && !wants_io(limits))
 		return;
 	bool fresh = !found.looked;
 	if (fresh)
@@ -458,6 +468,8 @@ char *cgroup_describe(int *out_version)
 		if (usable)
 			g_string_append_printf(got, "%s%s", got->len ? ", " : "", names[each]);
 	}
+	if (*out_version == 2 && has_word(available, "io"))
+		g_string_append(got, ", io");
 	bool none = got->len == 0;
 	return g_string_free(got, none);
 }

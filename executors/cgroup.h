@@ -18,6 +18,9 @@ typedef struct CgroupLimits {
 	int64_t processes;
 	bool processes_are_counted; /* by somebody else too: the limit is not worth a group of its own */
 	double cpus;
+	int64_t read_bytes_s;  /* of the disk that io_folder is on */
+	int64_t write_bytes_s;
+	const char *io_folder;
 } CgroupLimits;
 
 /** What one place has; cgroup_init() makes it "none". */
@@ -30,7 +33,8 @@ typedef struct Cgroup {
 	int peak_fd;     /* the most memory that was used at once */
 	int usage_fd;    /* the memory that is used, of version 1 */
 	bool peak_can_be_reset;
-	bool has_memory, has_processes, has_cpus;
+	bool has_memory, has_processes, has_cpus, has_io;
+	const char *io_lacks; /* why it has no limit of disks, where one was asked for: a part of a sentence, static */
 	int memory_at; /* which folder is version 1's of memory; -1: none */
 } Cgroup;
 

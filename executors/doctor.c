@@ -217,6 +217,11 @@ static void check_limits(Report *report)
 	        delegate);
 	found(report, "limit of CPUs", cpu ? STATE_OK : STATE_LIMITED,
 	        g_strdup(cpu ? "job_cpus slows a job down" : "job_cpus does nothing"), delegate);
+	bool io = version == 2 && controllers && strstr(controllers, "io");
+	found(report, "limits of disks", io ? STATE_OK : STATE_LIMITED,
+	        g_strdup(io ? "job_read and job_write slow a job down, where the data folder is on one disk"
+	                    : "job_read and job_write do nothing: they need control groups of version 2"),
+	        delegate);
 	found(report, "limit of processes", STATE_OK,
 	        g_strdup(pids ? "job_processes holds for the job" : "job_processes holds for the job, by its user namespace"), NULL);
 	struct rlimit files;

@@ -69,6 +69,9 @@ static bool host_open(const PlaceSpec *spec, Place **out, GError **error)
 		.memory_bytes = spec->memory_bytes,
 		.processes = spec->processes,
 		.cpus = spec->cpus,
+		.read_bytes_s = spec->read_bytes_s,
+		.write_bytes_s = spec->write_bytes_s,
+		.io_folder = spec->work_folder,
 	};
 	cgroup_make(&limits, &host->group);
 	if (!host_launch(host, spec, error)) {

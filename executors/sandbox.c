@@ -380,6 +380,8 @@ static void set_limits(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *
 		        "pids controller is delegated to the agent, and kernel.unprivileged_userns_clone is 0.");
 	if (spec->cpus > 0 && !group->has_cpus)
 		place_lacks(&sandbox->place, "CPU time is not limited: no cgroup cpu controller is delegated to the agent.");
+	if ((spec->read_bytes_s > 0 || spec->write_bytes_s > 0) && !group->has_io)
+		place_lacks(&sandbox->place, "What the job reads from disks and writes to them in a second is not limited: %s.", group->io_lacks);
 }
 
 /*
@@ -551,6 +553,9 @@ static bool sandbox_open(const PlaceSpec *spec, Place **out, GError **error)
 		/* By the job's own user namespace, which is cheaper and exact: except for the host's root. */
 		.processes_are_counted = (geteuid() != 0 || spec->uid != 0) && !(spec->root && spec->root->ids && !counts_together()),
 		.cpus = spec->cpus,
+		.read_bytes_s = spec->read_bytes_s,
+		.write_bytes_s = spec->write_bytes_s,
+		.io_folder = spec->work_folder,
 	};
 	cgroup_make(&limits, &sandbox->group);
 	if (!open_way_out(sandbox, spec, &inner, &hosts, error) || !sandbox_launch(sandbox, &inner, error)) {

@@ -18,6 +18,7 @@
 #define MIB (1024 * 1024)
 #define CPUS_MIN 0.01 /* the kernel's smallest share of a period */
 #define CPUS_MAX 4096
+#define RATE_MIN 65536
 #define OPEN_FILES_MIN 16
 #define MINUTE_US (60LL * G_USEC_PER_SEC)
 
@@ -200,6 +201,28 @@ static bool limit_job_file(Reading *r, const YamlNode *v)
 static bool limit_job_disk(Reading *r, const YamlNode *v)
 {
 	return read_bytes(r, v, &r->config->job_disk_bytes);
+}
+
+/* With less, a job would hold up what others write for longer than anyone waits. */
+static bool read_rate(Reading *r, const YamlNode *v, int64_t *out)
+{
+	int64_t number = 0;
+	if (!read_bytes(r, v, &number))
+		return false;
+	if (number > 0 && number < RATE_MIN)
+		return complain(r, v, "at least 64 KiB in a second are expected here, such as 50 MiB; 0 is no limit");
+	*out = number;
+	return true;
+}
+
+static bool limit_job_read(Reading *r, const YamlNode *v)
+{
+	return read_rate(r, v, &r->config->job_read_bytes_s);
+}
+
+static bool limit_job_write(Reading *r, const YamlNode *v)
+{
+	return read_rate(r, v, &r->config->job_write_bytes_s);
 }
 
 static bool limit_log(Reading *r, const YamlNode *v)
@@ -503,6 +526,8 @@ static const struct {
         {"limits", "job_open_files", limit_job_open_files},
         {"limits", "job_file", limit_job_file},
         {"limits", "job_disk", limit_job_disk},
+        {"limits", "job_read", limit_job_read},
+        {"limits", "job_write", limit_job_write},
         {"limits", "log", limit_log},
         {"caches", "size", caches_size},
         {"caches", "unused", caches_unused},

@@ -25,6 +25,8 @@ typedef struct Config {
 	int64_t job_open_files; /* of one process at once */
 	int64_t job_file_bytes; /* of one file */
 	int64_t job_disk_bytes; /* 0: no limit but what keeps the disk from filling up */
+	int64_t job_read_bytes_s; /* from the disk of the data folder; 0: no limit; likewise the next */
+	int64_t job_write_bytes_s;
 	int64_t log_bytes;
 	int64_t gate_expires_us;
 	int64_t cache_bytes;   /* caches.size: of one repo; 0: no limit */

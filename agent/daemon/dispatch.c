@@ -72,6 +72,8 @@ static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
 	json_set_int(limits, "file_bytes", config->job_file_bytes);
 	json_set_int(limits, "open_files", config->job_open_files);
 	json_set(limits, "cpus", json_real(config->job_cpus));
+	json_set_int(limits, "read_bytes_s", config->job_read_bytes_s);
+	json_set_int(limits, "write_bytes_s", config->job_write_bytes_s);
 	json_set_int(limits, "log_bytes", config->log_bytes);
 	json_set_int(limits, "grace_us", GRACE_US);
 	return limits;

@@ -19,7 +19,7 @@
 #define MODE_OF_KEPT 0600
 
 static const char *const controllers[] = {"memory", "pids", "cpu", "io"};
-static const char *const limits[] = {"memory.max", "memory.swap.max", "pids.max", "cpu.max"};
+static const char *const limits[] = {"memory.max", "memory.swap.max", "pids.max", "cpu.max", "io.max"};
 
 static char *read_text(const char *folder, const char *file)
 {

@@ -262,6 +262,8 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	        .file_bytes = tighter(json_get_int(limits, "file_bytes", 0), options->file_bytes),
 	        .open_files = tighter(json_get_int(limits, "open_files", 0), options->open_files),
 	        .cpus = fewer_cpus(json_get_real(limits, "cpus", 0), options->cpus),
+	        .read_bytes_s = json_get_int(limits, "read_bytes_s", 0),
+	        .write_bytes_s = json_get_int(limits, "write_bytes_s", 0),
 	        .service = spec->runner_service,
 	        .hostname = options->hostname ? options->hostname : "assay",
 	        .hosts = hosts->str,

@@ -178,6 +178,8 @@ static bool open_place(Job *job, GError **error)
 	        .file_bytes = json_get_int(limits, "file_bytes", 0),
 	        .open_files = json_get_int(limits, "open_files", 0),
 	        .cpus = json_get_real(limits, "cpus", 0),
+	        .read_bytes_s = json_get_int(limits, "read_bytes_s", 0),
+	        .write_bytes_s = json_get_int(limits, "write_bytes_s", 0),
 	        .service = true,
 	        .hostname = "assay"};
 	if (containers_are_asked(job) && strcmp(name, "null") != 0) {

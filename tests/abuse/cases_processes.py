@@ -317,8 +317,27 @@ def J6(t):
     t.check(bare.stdout.count("\tok\t") == 3, "control: outside 256 MiB are had", bare.stdout)
 
 
+def writing(t):
+    """Four MiB with a limit of one in a second take three seconds, and less without."""
+    command = t.place_command("dd if=/dev/zero of=big bs=65536 count=64 conv=fsync 2>/dev/null; rm big")
+    took = {}
+    for limit in ("1048576", "0"):
+        began = time.monotonic()
+        got = t.call(command, env=t.place_environment(ABUSE_WRITE=limit))
+        took[limit] = time.monotonic() - began
+        if "is not limited" in got.stderr:
+            t.not_here(f"writing: {got.stderr.strip().splitlines()[-1].split('is not limited: ')[-1]}")
+            return
+        t.need(got.returncode == 0, got.stderr)
+    if took["0"] >= 2.5:
+        t.not_here(f"writing: this disk is so slow that {took['0']:.1f} s are needed without a limit")
+        return
+    t.check(took["1048576"] >= 2.5, f"1 MiB/s: 4 MiB in {took['1048576']:.1f} s, without a limit in {took['0']:.1f} s", str(took))
+
+
 def J7(t):
-    """burning processors"""
+    """burning processors, writing to the disk"""
+    writing(t)
     burn = ("import os,time\nfor i in range(3): os.fork()\ne=time.time()+%d\nwhile time.time()<e: pass\n"
             "try:\n  while True: os.wait()\nexcept OSError: pass\n") % (2 * SLOW)
     script = f"python3 -c '{burn}'; sleep 0.2; cat /proc/self/stat >/dev/null; times"

@@ -179,7 +179,8 @@ int main(int argc, char **argv)
 		return 3;
 	PlaceImage image;
 	PlaceSpec spec = {.work_folder = work, .home_folder = home, .uid = uid, .gid = uid,
-	        .cpus = g_getenv("ABUSE_CPUS") ? g_ascii_strtod(g_getenv("ABUSE_CPUS"), NULL) : 0};
+	        .cpus = g_getenv("ABUSE_CPUS") ? g_ascii_strtod(g_getenv("ABUSE_CPUS"), NULL) : 0,
+	        .write_bytes_s = g_getenv("ABUSE_WRITE") ? g_ascii_strtoll(g_getenv("ABUSE_WRITE"), NULL, 10) : 0};
 	const Executor *executor = choose(argv[2], &image, &spec);
 	Place *place = NULL;
 	if (!executor->open(&spec, &place, &error)) {

@@ -11,7 +11,7 @@ echo /usr/local/lib/assay-guest >/etc/ld.so.conf.d/zz-assay.conf && ldconfig
 useradd -r -d /var/lib/assay -s /usr/sbin/nologin assay
 cat >/etc/assay/assay.yml <<'Y'
 log_level: debug
-limits: {job_memory: 96 MiB, job_processes: 100, job_cpus: 0.5}
+limits: {job_memory: 96 MiB, job_processes: 100, job_cpus: 0.5, job_write: 64 MiB}
 Y
 cp assay.service /etc/systemd/system/ && systemctl daemon-reload
 systemctl start assay || die "the unit does not start"
@@ -56,11 +56,13 @@ start long; wait_for running
 for _ in $(seq 100); do [ -n "$(groups)" ] && break; sleep 0.2; done
 group=$(groups)
 [ "$(cat "$group/memory.max") $(cat "$group/memory.swap.max") $(cat "$group/cpu.max")" = "100663296 0 50000 100000" ] || die "limits of $group"
-check "a running job's group: memory.max $(cat "$group/memory.max"), pids.max $(cat "$group/pids.max"), cpu.max $(cat "$group/cpu.max")"
+[[ $(cat "$group/io.max") == *" wbps=67108864 "* ]] || die "limit of writing: $(cat "$group/io.max")"
+check "a running job's group: memory.max $(cat "$group/memory.max"), pids.max $(cat "$group/pids.max"), cpu.max $(cat "$group/cpu.max"), io.max $(cat "$group/io.max")"
 systemctl restart assay || die "the agent cannot be started again while a job runs"
 sleep 2
 [ "$(systemctl is-active assay)" = active ] && [ "$(status)" = running ] || die "after a restart: $(systemctl is-active assay), $(status)"
 [ "$(cat "$group/memory.max") $(cat "$group/cpu.max")" = "100663296 50000 100000" ] || die "limits after a restart: $(cat "$group/memory.max" "$group/cpu.max")"
+[[ $(cat "$group/io.max") == *" wbps=67108864 "* ]] || die "limit of writing after a restart: $(cat "$group/io.max")"
 check "a restart of the agent leaves the job and its limits"
 kill -9 "$(systemctl show -p MainPID --value assay)"
 for _ in $(seq 60); do sleep 0.5; [ "$(systemctl is-active assay)" = active ] && assay runs list >/dev/null 2>&1 && break; done

@@ -19,7 +19,7 @@ cat >$top/unit.sh <<'U'
 user=$1; shift
 group=/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgroup)
 # the agent in a leaf of its own; the group above hands the controllers down
-mkdir "$group/agent" && echo $$ >"$group/agent/cgroup.procs" && echo '+memory +pids +cpu' >"$group/cgroup.subtree_control" || exit 9
+mkdir "$group/agent" && echo $$ >"$group/agent/cgroup.procs" && echo '+memory +pids +cpu +io' >"$group/cgroup.subtree_control" || exit 9
 [ "$user" = root ] || chown -R 54321:54321 "$group"
 cd "$(dirname "$0")" && exec tests/abuse/run.py --build build --guest --executors "${EXECUTORS:-sandbox}" --users "$user" "$@"
 U

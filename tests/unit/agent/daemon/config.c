@@ -35,6 +35,8 @@ static void assert_same(const Config *a, const Config *b)
 	g_assert_cmpfloat(a->job_cpus, ==, b->job_cpus);
 	g_assert_cmpint(a->job_open_files, ==, b->job_open_files);
 	g_assert_cmpint(a->job_file_bytes, ==, b->job_file_bytes);
+	g_assert_cmpint(a->job_read_bytes_s, ==, b->job_read_bytes_s);
+	g_assert_cmpint(a->job_write_bytes_s, ==, b->job_write_bytes_s);
 	g_assert_cmpint(a->log_bytes, ==, b->log_bytes);
 	g_assert_cmpint(a->gate_expires_us, ==, b->gate_expires_us);
 	g_assert_cmpstr(a->network, ==, b->network);
@@ -91,13 +93,15 @@ static void unknown_key_is_refused_with_its_place(void)
 static void limits_are_read_or_refused(void)
 {
 	static const char *const refused[] = {"job_cpus: -1", "job_cpus: 0.001", "job_cpus: many", "job_cpus: 2 cores", "job_cpus: nan",
-	        "job_open_files: 3", "job_open_files: -5", "job_file: big", NULL};
+	        "job_open_files: 3", "job_open_files: -5", "job_file: big", "job_read: 1", "job_write: 10 KiB", "job_write: fast", NULL};
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Config) config = load("limits:\n  job_cpus: 1.5\n  job_open_files: 256\n  job_file: 2 GiB\n", &error);
+	g_autoptr(Config) config = load("limits:\n  job_cpus: 1.5\n  job_open_files: 256\n  job_file: 2 GiB\n  job_write: 20 MiB\n", &error);
 	g_assert_no_error(error);
 	g_assert_cmpfloat(config->job_cpus, ==, 1.5);
 	g_assert_cmpint(config->job_open_files, ==, 256);
 	g_assert_cmpint(config->job_file_bytes, ==, INT64_C(2) << 30);
+	g_assert_cmpint(config->job_read_bytes_s, ==, 0);
+	g_assert_cmpint(config->job_write_bytes_s, ==, 20 << 20);
 	for (const char *const *row = refused; *row; row++) {
 		g_autoptr(GError) why = NULL;
 		g_autofree char *text = g_strdup_printf("limits:\n  %s\n", *row);

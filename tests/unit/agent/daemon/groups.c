@@ -99,16 +99,19 @@ static void limits_survive_a_restart(void)
 	put(base, "assay-12-0/memory.swap.max", "0\n");
 	put(base, "assay-12-0/pids.max", "max\n");
 	put(base, "assay-12-0/cpu.max", "50000 100000\n");
+	put(base, "assay-12-0/io.max", "254:0 rbps=max wbps=1048576 riops=max wiops=max\n");
 	put(base, "other/memory.max", "1\n");
 	g_assert_true(groups_make_way(control, kept));
 	put(base, "assay-12-0/memory.max", "max\n");
 	put(base, "assay-12-0/cpu.max", "max 100000\n");
+	put(base, "assay-12-0/io.max", "\n");
 	put(base, "other/memory.max", "max\n");
 	g_autofree char *down = groups_enter(base, PID, kept, &why);
 	g_assert_nonnull(down);
 	g_autofree char *memory = NULL, *path = g_build_filename(base, "assay-12-0/memory.max", NULL);
 	g_assert_true(g_file_get_contents(path, &memory, NULL, NULL));
 	g_assert_true(g_str_has_prefix(memory, "536870912"));
+	assert_holds(base, "assay-12-0/io.max", "254:0 rbps=max wbps=1048576 riops=max wiops=max");
 	assert_holds(base, "assay-12-0/pids.max", "max\n");
 	assert_holds(base, "other/memory.max", "max\n");
 	assert_holds(base, "kept", ""); /* once */
