@@ -366,15 +366,43 @@ static bool read_texts(Reading *r, const YamlNode *v, const char *what, char ***
 	return true;
 }
 
-static bool sandbox_allow(Reading *r, const YamlNode *v)
+static bool read_allow(Reading *r, const YamlNode *v, char ***out)
 {
-	if (!read_texts(r, v, "a list of hosts and ports is expected here, such as [pypi.org:443]", &r->config->allow))
+	if (!read_texts(r, v, "a list of hosts and ports is expected here, such as [pypi.org:443]", out))
 		return false;
 	for (size_t i = 0; i < v->items_len; i++) {
 		g_auto(Reach) reach = {0};
 		g_autoptr(GError) error = NULL;
 		if (!reach_parse(v->items[i]->text, &reach, &error))
 			return complain(r, v->items[i], error->message);
+	}
+	return true;
+}
+
+static bool sandbox_allow(Reading *r, const YamlNode *v)
+{
+	return read_allow(r, v, &r->config->allow);
+}
+
+/* A list of a repo's own. That a name is known is not asked here: repos come and go while the config stays. */
+static bool sandbox_repos(Reading *r, const YamlNode *v)
+{
+	if (v->kind != YAML_MAPPING)
+		return complain(r, v, "repos with their lists are expected here: {acme/digits: {allow: [pypi.org:443]}}");
+	for (size_t i = 0; i + 1 < v->items_len; i += 2) {
+		const YamlNode *name = v->items[i], *settings = v->items[i + 1];
+		g_auto(GStrv) texts = NULL;
+		const char *slash = name->text ? strchr(name->text, '/') : NULL;
+		if (!slash || slash == name->text || !slash[1])
+			return complain(r, name, "a repo is named OWNER/NAME");
+		if (settings->kind != YAML_MAPPING || settings->items_len != 2 || strcmp(settings->items[0]->text, "allow") != 0)
+			return complain(r, settings, "a repo has one setting here: {allow: [pypi.org:443]}");
+		if (!read_allow(r, settings->items[1], &texts))
+			return false;
+		json_t *list = json_array();
+		json_set(r->config->repo_allow, name->text, list);
+		for (char **text = texts; *text; text++)
+			json_array_append_new(list, json_string(*text));
 	}
 	return true;
 }
@@ -536,6 +564,7 @@ static const struct {
         {"sandbox", "network", sandbox_network},
         {"sandbox", "full_network", sandbox_full_network},
         {"sandbox", "allow", sandbox_allow},
+        {"sandbox", "repos", sandbox_repos},
         {"sandbox", "uid", sandbox_uid},
         {"sandbox", "ids", sandbox_ids},
         {"sandbox", "mounts", sandbox_mounts},
@@ -611,6 +640,7 @@ static Config *config_defaults(void)
 	config->job_gid = 64001;
 	config->action_sources = g_strsplit("https://github.com/{repo}.git", ",", 0);
 	config->action_fetch = g_new0(char *, 1);
+	config->repo_allow = json_object();
 	config->images = json_object();
 	json_set_int(config->images, "age_us", 30LL * 24 * 60 * MINUTE_US);
 	json_set_int(config->images, "bytes", 20LL * 1024 * MIB);
@@ -657,6 +687,7 @@ void config_free(Config *config)
 	g_free(config->executor_default);
 	g_strfreev(config->action_sources);
 	g_strfreev(config->action_fetch);
+	json_decref(config->repo_allow);
 	json_decref(config->images);
 	g_free(config->log_level);
 	g_free(config);

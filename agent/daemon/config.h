@@ -35,6 +35,7 @@ typedef struct Config {
 	char *network;         /* sandbox.network: what jobs of trusted events get: none, loopback, full */
 	bool full_is_host;     /* sandbox.full_network: host; otherwise `full` is a network of the job's own with a way out */
 	char **allow;          /* sandbox.allow: what `full` reaches then (agent/model/reach.h); NULL: everything outside */
+	json_t *repo_allow;    /* sandbox.repos: the list of a repo instead, by its name; never NULL */
 	char **executors_allowed; /* executors: names; default: sandbox */
 	char *executor_default;
 	uid_t job_uid;         /* sandbox.uid: as root, the host id that jobs run by */

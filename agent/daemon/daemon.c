@@ -111,6 +111,19 @@ static bool lock_data(const Config *config, GError **error)
 	return true;
 }
 
+/* A list for a name that is mistyped would hold for nobody. */
+static void warn_of_strange_repos(Daemon *daemon)
+{
+	const char *name;
+	json_t *list;
+	json_object_foreach(daemon->config->repo_allow, name, list) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(json_t) repo = repos_get(daemon->store, name, &error);
+		if (!repo && !g_str_has_prefix(name, "local/"))
+			log_warning("the config's sandbox.repos names a repo that is not known, continuing", KV("repo", name));
+	}
+}
+
 Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 {
 	g_autofree char *path = g_build_filename(config->data, "assay.db", NULL);
@@ -134,6 +147,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 		daemon_free(daemon);
 		return NULL;
 	}
+	warn_of_strange_repos(daemon);
 	folders_begin(worker);
 	folders_forget(daemon);
 	dispatch_adopt(daemon);

@@ -236,15 +236,20 @@ static json_t *images_object(const Daemon *daemon)
 	return images;
 }
 
-/* `full` is what the config makes of it; `host` was asked for by whoever runs `assay run` on his own machine. */
+/*
+ * `full` is what the config makes of it; `host` was asked for by whoever runs `assay run` on his own machine. A list of the
+ * repo's own holds in any case, so it needs a network of the job's own.
+ */
 static void describe_network(const Config *config, const char *network, json_t *object)
 {
 	bool full = strcmp(network, "full") == 0;
-	json_set_string(object, "network", full && config->full_is_host ? "host" : network);
-	if (!full || config->full_is_host || !config->allow)
+	json_t *own = json_object_get(config->repo_allow, json_get_string(json_object_get(object, "repo"), "name", ""));
+	bool is_host = full && config->full_is_host && !own;
+	json_set_string(object, "network", is_host ? "host" : network);
+	if (!full || is_host || (!own && !config->allow))
 		return;
-	json_t *allow = json_array();
-	for (char **one = config->allow; *one; one++)
+	json_t *allow = own ? json_deep_copy(own) : json_array();
+	for (char **one = config->allow; !own && *one; one++)
 		json_array_append_new(allow, json_string(*one));
 	json_set(object, "allow", allow);
 }

@@ -82,6 +82,16 @@ line "a list of hosts and ports alone" "$address:$other outside"
 ! grep -q nameserver "$work/lines" || die "a job with a list has DNS"
 check "and no DNS besides"
 
+asked "sandbox: {allow: [\"*\", \"$address:$named\"], repos: {local/tree: {allow: [\"$address:$other\"]}, local/other: {allow: [\"*\"]}}}"
+line "a list of the repo's own, instead" "$address:$other outside"
+line "and not what the agent's would let through" "$address:$named OSError 101"
+! grep -q nameserver "$work/lines" || die "a job with a list of its own has DNS"
+asked "sandbox: {full_network: host, repos: {local/tree: {allow: [\"$address:$other\"]}}}"
+line "it holds where others have the host's network" "127.0.0.1:$local ConnectionRefusedError 111"
+line "and lets through what it names" "$address:$other outside"
+asked "sandbox: {repos: {local/tree: {allow: [\"*\"]}}}" loopback
+line "a list gives no network" "$address:$other OSError 101"
+
 if [ "$(id -u)" = 0 ]; then # a name that only this machine's /etc/hosts knows
 	printf '127.0.0.1 localhost\n%s outside.test\n' "$address" >"$work/hosts"
 	unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$work/hosts" "$ASSAY" exec --network full --allow "outside.test:$named" -- \

@@ -114,7 +114,9 @@ static void limits_are_read_or_refused(void)
 static void networks_are_read_or_refused(void)
 {
 	static const char *const refused[] = {"network: host", "full_network: full", "full_network: [own]", "allow: pypi.org:443",
-	        "allow: ['127.0.0.1:80']", "allow: ['https://pypi.org']", "allow: ['*.pypi.org']", "allow: [{host: a}]", NULL};
+	        "allow: ['127.0.0.1:80']", "allow: ['https://pypi.org']", "allow: ['*.pypi.org']", "allow: [{host: a}]",
+	        "repos: [acme/digits]", "repos: {acme: {allow: []}}", "repos: {acme/digits: [pypi.org:443]}", "repos: {acme/digits: {network: full}}",
+	        "repos: {acme/digits: {allow: pypi.org}}", "repos: {acme/digits: {allow: ['127.0.0.1:80']}}", "repos: {acme/digits: {}}", NULL};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Config) config = load("sandbox: {network: full, full_network: host, allow: ['*', '[fd00::1]:22', pypi.org:443]}\n", &error);
 	g_assert_no_error(error);
@@ -122,6 +124,13 @@ static void networks_are_read_or_refused(void)
 	g_assert_true(config->full_is_host);
 	g_assert_cmpuint(g_strv_length(config->allow), ==, 3);
 	g_assert_cmpstr(config->allow[1], ==, "[fd00::1]:22");
+	g_assert_cmpuint(json_object_size(config->repo_allow), ==, 0);
+	g_autoptr(Config) by_repo = load("sandbox: {allow: ['*'], repos: {acme/digits: {allow: ['pypi.org:443', '10.0.0.0/8']}, acme/none: {allow: []}}}\n", &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(g_strv_length(by_repo->allow), ==, 1);
+	g_assert_cmpuint(json_array_size(json_object_get(by_repo->repo_allow, "acme/digits")), ==, 2);
+	g_assert_cmpstr(json_string_value(json_array_get(json_object_get(by_repo->repo_allow, "acme/digits"), 1)), ==, "10.0.0.0/8");
+	g_assert_true(json_is_array(json_object_get(by_repo->repo_allow, "acme/none")));
 	g_autoptr(Config) nothing = load("sandbox: {full_network: own, allow: []}\n", &error);
 	g_assert_no_error(error);
 	g_assert_false(nothing->full_is_host);
