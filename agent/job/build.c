@@ -185,7 +185,9 @@ static bool make_folders(Build *build, GError **error)
 	autofd int folder = tree_make_folder(job->task->folder_fd, "build", job->owner, error);
 	autofd int empty = folder < 0 ? -1 : tree_make_folder(folder, "empty", job->owner, error);
 	g_autofree char *copier = g_build_filename(build->folder, "copy", NULL);
-	return empty >= 0 && build->maker->write_copier(copier, error);
+	static const char apt[] = "APT::Sandbox::User \"root\";\n";
+	return empty >= 0 && build->maker->write_copier(copier, error) &&
+	       tree_write_file(folder, "apt.conf", apt, strlen(apt), 0644, job->owner, error);
 }
 
 static bool make_image(Build *build, const BuildSource *source, GError **error)
@@ -225,6 +227,7 @@ bool build_image(Job *job, const BuildSource *source, char **out_key, GError **e
 	json_set_bool(build.settings, "untrusted", json_get_bool(job->spec, "untrusted", false));
 	build.context = (BuildContext){.folder_fd = -1, .owner = job->owner, .stopped = build_is_stopped, .data = job,
 	        .bytes_max = json_get_int(json_object_get(job->spec, "limits"), "disk_bytes", 0)};
+	job->build_cause = NULL;
 	joblog_pause_commands(job->log, true); /* what is printed here is nobody's command */
 	bool good = make_image(&build, source, error);
 	joblog_pause_commands(job->log, false);

@@ -57,8 +57,9 @@ static bool open_place(Build *build, const BuildCommand *command, Place **out, G
 	const json_t *limits = json_object_get(job->spec, "limits");
 	g_autofree char *empty = g_build_filename(build->folder, "empty", NULL);
 	g_autofree char *copier = g_build_filename(build->folder, "copy", NULL);
-	PlaceMount mounts[2];
-	size_t mounts_len = 0;
+	g_autofree char *apt = g_build_filename(build->folder, "apt.conf", NULL);
+	PlaceMount mounts[3] = {{.source = apt, .target = BUILD_APT}};
+	size_t mounts_len = 1;
 	if (command->stage) {
 		mounts[mounts_len++] = (PlaceMount){.source = command->stage, .target = BUILD_FROM, .writable = command->stage_is_writable};
 		mounts[mounts_len++] = (PlaceMount){.source = copier, .target = BUILD_COPIER};
@@ -96,14 +97,17 @@ static bool open_place(Build *build, const BuildCommand *command, Place **out, G
 static char **environment_of(const BuildCommand *command, const Place *place)
 {
 	GPtrArray *lines = g_ptr_array_new();
-	bool path = false, home = false;
+	bool path = false, home = false, apt = false;
 	for (const char *const *one = command->env; one && *one; one++) {
 		path = path || g_str_has_prefix(*one, "PATH=");
 		home = home || g_str_has_prefix(*one, "HOME=");
+		apt = apt || g_str_has_prefix(*one, "APT_CONFIG=");
 		g_ptr_array_add(lines, g_strdup(*one));
 	}
 	if (!path)
 		g_ptr_array_add(lines, g_strdup(STANDARD_PATH));
+	if (!apt)
+		g_ptr_array_add(lines, g_strdup("APT_CONFIG=" BUILD_APT));
 	if (!home)
 		g_ptr_array_add(lines, g_strconcat("HOME=", place->image->home, NULL));
 	g_ptr_array_add(lines, NULL);
@@ -120,6 +124,7 @@ static bool judge(Job *job, const ChildEnd *end, GError **error)
 	if (!good) {
 		bool ended = g_strcmp0(result.cause, CAUSE_CANCELLED) == 0 || g_strcmp0(result.cause, CAUSE_TIMEOUT) == 0;
 		bool ours = g_strcmp0(result.cause, CAUSE_AGENT) == 0 || g_strcmp0(result.cause, CAUSE_DISK) == 0;
+		job->build_cause = ended ? NULL : result.cause;
 		fail(error, ended ? ASSAY_ERROR_BUSY : ours ? ASSAY_ERROR_SYSTEM : ASSAY_ERROR_USER, "%s", result.message);
 	}
 	step_result_clear(&result);

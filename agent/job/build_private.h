@@ -15,6 +15,7 @@
 #define BUILD_INSIDE "/run/assay" /* what is the builder's within a place; nothing of it becomes a layer */
 #define BUILD_FROM BUILD_INSIDE "/from"
 #define BUILD_COPIER BUILD_INSIDE "/copy"
+#define BUILD_APT BUILD_INSIDE "/apt.conf" /* apt fetches as a user of its own, which an image of one user does not have */
 
 /** One layer. */
 typedef struct BuildOp {

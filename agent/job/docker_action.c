@@ -93,6 +93,8 @@ static bool run_inside(Job *job, const DockerAction *action, StepResult *out, GE
 const char *docker_action_cause(const Job *job, const GError *error)
 {
 	const char *otherwise = error->code == ASSAY_ERROR_SYSTEM || error->code == ASSAY_ERROR_REMOTE ? CAUSE_AGENT : CAUSE_INVALID;
+	if (job->build_cause)
+		otherwise = job->build_cause;
 	if (error->code == ASSAY_ERROR_BUSY && !task_is_cancelled(job->task))
 		otherwise = CAUSE_TIMEOUT;
 	return task_cause_of(job->task, error, otherwise);
@@ -112,6 +114,7 @@ void docker_action_run(Job *job, const DockerAction *action, StepResult *out)
 	        .work_below = job->workspace,
 	        .work_inside = WORKSPACE_INSIDE,
 	        .network_of = containers_network(job)};
+	job->build_cause = NULL; /* an earlier action's */
 	Place *place = NULL;
 	bool good = workspace >= 0 && containers_open_place(job, &spec, &place, &error);
 	if (good) {

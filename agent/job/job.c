@@ -439,6 +439,8 @@ void job_run(Task *task, TaskEnd *end)
 		steps_notice_end(&job); /* a long pull may have been ended by it */
 		bool wrong_name = (unprepared || containers_are_asked(&job)) && (error->code == ASSAY_ERROR_ABSENT || error->code == ASSAY_ERROR_DENIED);
 		const char *otherwise = error->code == ASSAY_ERROR_USER || wrong_name ? CAUSE_INVALID : CAUSE_AGENT;
+		if (unprepared && job.build_cause)
+			otherwise = job.build_cause;
 		if (job.log)
 			joblog_say(job.log, "##[error]", error->message);
 		task_end_fail(end, task_cause_of(task, error, otherwise), g_strdup(error->message));

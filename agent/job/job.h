@@ -100,6 +100,7 @@ struct Job {
 
 	/* actions that are not built in */
 	struct ActionUses *uses;        /* action_use.h */
+	const char *build_cause;        /* of the command of a Dockerfile that has failed last; static. NULL: none has */
 	GHashTable *action_states;      /* step_key → what its pre, main and post share */
 	const struct ActionUse *within; /* the composite action whose steps run; NULL: the job's own do */
 	GPtrArray *action_names;        /* char *: github.action of each step of the definition */

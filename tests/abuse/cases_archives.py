@@ -339,9 +339,52 @@ def X2(t):
     t.check(time.monotonic() - began < 20 * SLOW, "in bounded time")
     if got.returncode != 0:
         t.check(re.search(r"variables|Env|environment|larger|smaller", got.stderr), "the reason is the environment", got.stderr[-300:])
+    dockerfiles(t, outside)
     # the control: an honest image with the same layers runs
     got = t.in_folder(image_with(t, "honest", plain), "cat /plain", store="store-honest")
     t.check(got.stdout == "x\n", "control: an honest one runs", got.stdout + got.stderr[-300:])
+
+
+def dockerfiles(t, outside):
+    """Actions whose Dockerfile wants out: by what it copies, by where to, by what its commands leave, by its size."""
+    base = image_with(t, "dockerfile", layer(entry("plain", b"x\n")))
+    head = "on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - uses: actions/checkout@v4\n"
+    data = t.base / "data-dockerfile"
+
+    def build(text, before="", config=None):
+        files = {"evil/action.yml": "runs: {using: docker, image: Dockerfile}\n", "evil/file": "honest\n",
+                 "evil/Dockerfile": text.replace("BASE", f"oci:{base}")}
+        steps = f"      - run: {before}\n" if before else ""
+        return t.run(head + steps + "      - uses: ./evil\n", files=files, data=data, config=config, timeout=400)
+    links = f"ln -s {outside}/canary evil/link; ln -s {outside} evil/way; ln -s / evil/root; ln -s ../.. evil/up"
+    for source in ("link", "way", "way/canary", "root/etc/passwd", f"root{outside}/canary", "up/.git", "../.git", "../../../../etc/shadow", "w*/canary", "li*"):
+        run = build(f"FROM BASE\nRUN echo must-not-run\nCOPY {source} /took\nRUN cat /took /took/*\n", links)
+        t.check(run.status == "failure" and "below the Dockerfile's folder" in run.message or "leads out" in run.message,
+                f"COPY {source} is refused", str(run))
+        t.check("must-not-run" not in run.text and "stay" not in run.text, "before anything runs", run.text[-300:])
+    run = build('FROM BASE\nCOPY . /all/\nRUN cat /all/link /all/way/canary /all/up/* 2>/dev/null; cat /all/file\nENTRYPOINT ["/bin/cat", "/all/link"]\n', links)
+    t.check("stay" not in run.text and "honest" in run.text, "links that are copied mean nothing of the host", str(run))
+    for where in (str(outside), "/proc/1/root" + str(outside), "../" * 20 + str(outside)[1:], "/proc/self/cwd", "/run/assay/from"):
+        build(f"FROM BASE\nRUN ln -s {where} /way\nCOPY file /way/made\nADD file /way/\nCOPY file {outside}/made\n")
+        t.check(sorted(os.listdir(outside)) == ["canary"] and (outside / "canary").read_text() == "stay\n", f"COPY through a link to {where[:30]} stays within")
+    run = build('FROM BASE\nRUN cp /bin/busybox /suid && chmod 6755 /suid && mkfifo /pipe; mknod /node c 1 5; touch /there\n'
+                'ENTRYPOINT ["/bin/sh", "-c", "test -u /suid || test -g /suid || test -e /node || test -p /pipe || echo cle\'\'an; ls /there"]\n')
+    t.check("clean" in run.text and "/there" in run.text, "no set-user-ID, no node and no pipe becomes a layer", str(run))
+    for name, text in (("a million lines", "FROM BASE\n" + "RUN true\n" * 1000000), ("a line of 10 MB", "FROM BASE\nRUN echo " + "a" * 10000000),
+                       ("100,000 continued lines", "FROM BASE\nRUN exit 3" + " \\\n" * 100000), ("variables in variables", "FROM BASE\nENV A=" + "x" * 1000 +
+                        "\n" + "ENV A=$A$A$A$A\n" * 50), ("no end", "FROM BASE\nRUN <<EOF\n")):
+        began = time.monotonic()
+        run = build(text)
+        t.check(run.status == "failure" and run.message, f"{name}: refused or ended by name", str(run))
+        t.check(time.monotonic() - began < 20 * SLOW, "in bounded time")
+    run = build("FROM BASE\nRUN dd if=/dev/zero of=/big bs=1048576 count=600; sleep 100\n", config="limits:\n  job_disk: 32 MiB\n")
+    t.check(run.status == "failure" and run.cause == "disk", "a RUN that fills the disk ends at the job's disk space", str(run))
+    run = build('FROM BASE\nRUN echo honest-run\nCOPY file /file\nENTRYPOINT ["/bin/cat", "/file"]\n')
+    t.check(run.status == "success" and "honest-run" in run.text, "control: an honest one is built", str(run))
+    layers = {p: p.read_bytes() for p in data.rglob("images/layers-*/*/file") if p.is_file()}
+    run = build('FROM BASE\nRUN echo honest-run\nCOPY file /file\nENTRYPOINT ["/bin/sh", "-c", "echo evil >/file; echo evil >>/bin/busybox; rm -rf /plain; cat /file"]\n')
+    t.check("evil" in run.text, "control: what its program writes it sees", str(run))
+    t.check(layers and all(p.read_bytes() == b for p, b in layers.items()), "and what was kept of it is what it was")
 
 
 CASES = [X1, X2]

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Actions that bring a Dockerfile: built before they run, kept for the next time, refused by file and line; by `assay run` as
-# root, and all of it again as an ordinary user. The base is an image of this machine's busybox.
+# Actions that bring a Dockerfile: built before they run, kept for the next time, refused by file and line; one of another
+# repository with a base of a registry; jobs that build at once, are killed, or never end. By `assay run` as root, and all of it again as
+# an ordinary user. The base is an image of this machine's busybox.
 . "$(dirname "$0")/lib.sh"
 fixtures=$top/tests/fixtures
-for program in busybox python3; do
+for program in docker-registry busybox python3; do
 	command -v "$program" >/dev/null || { echo "SKIPPED: $program is not installed"; exit 0; }
 done
 [ "$(stat -f -c %T "$work")" != overlayfs ] || { echo "SKIPPED: what a build changes cannot lie on an overlay"; exit 0; }
@@ -11,12 +12,31 @@ done
 out=$work/out
 has() { grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: no '$2'"; }; check "$who: $1"; }
 hasnt() { ! grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: '$2'"; }; check "$who: $1"; }
+long=9$RANDOM$RANDOM # what only this story's commands have in their arguments
+registry_start() {
+	local n
+	for n in 1 2 3 4 5; do
+		OCI_ANONYMOUS=1 "$fixtures/oci-registry.sh" start "$work/registry" $((20000 + RANDOM % 20000)) >/dev/null && break
+		"$fixtures/oci-registry.sh" stop "$work/registry"
+		[ "$n" != 5 ] || die "the registry does not start"
+	done
+	. "$work/registry/env"
+}
+workers_end() { # of runs that a failure here has left
+	local pid
+	for pid in $(cat "$work"/xdg/assay/jobs/*/events.jsonl "$work"/home/xdg/assay/jobs/*/events.jsonl 2>/dev/null | jq -r 'select(.type=="begin").pid'); do
+		grep -aq assay-worker "/proc/$pid/cmdline" 2>/dev/null && kill -9 "$pid"
+	done
+}
+trap 'ended=$?; set +e; workers_end; "$fixtures/oci-registry.sh" stop "$work/registry"; (exit $ended); cleanup' EXIT
+registry_start
 machine=$(python3 -c 'import os; print({"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine])')
 
 python3 "$fixtures/oci-image.py" layout "$work/base" \
 	--config '{"Env":["PATH=/bin:/usr/bin","FROM_BASE=yes"],"Entrypoint":["/bin/base"],"Cmd":["of the base"]}' \
 	--file 'etc/hello=from the base\n' >/dev/null
 base=oci:$work/base
+python3 "$fixtures/oci-image.py" push "$work/base" "$OCI_REGISTRY/team/base:1" >/dev/null
 
 mkdir -p "$work/tree/.github/workflows" "$work/tree/simple" "$work/tree/act/more/data/inner" "$work/tree/act/more/globs"
 cd "$work/tree"
@@ -186,12 +206,84 @@ bad over "./bad-over/Dockerfile:2: COPY Dockerfile /bin/busybox/x: it ended with
 COPY Dockerfile /bin/busybox/x"
 bad nobase "./bad-nobase/Dockerfile:1: FROM: image oci:/nowhere" <<<"FROM oci:/nowhere"
 
+# of another repository, in a folder of it
+mkdir -p "$work/src/acme/dock.git/sub"
+cat >"$work/src/acme/dock.git/sub/action.yml" <<'YML'
+runs: {using: docker, image: Dockerfile, pre-entrypoint: /pre, args: ["by args"]}
+YML
+cat >"$work/src/acme/dock.git/sub/Dockerfile" <<DOCKER
+FROM $OCI_REGISTRY/team/base:1
+RUN echo building the remote one && printf '#!/bin/sh\necho the pre entrypoint\n' >/pre && chmod +x /pre
+COPY . /action
+ENTRYPOINT ["/bin/echo", "the remote action"]
+DOCKER
+(cd "$work/src/acme/dock.git" && git init -q -b main . && git add -A && git commit -qm one && git tag v1)
+cat >"$work/assay.yml" <<YML
+actions: {sources: ["file://$work/src/{repo}.git"]}
+images: {local: [$work]}
+YML
+cat >.github/workflows/remote.yml <<'YML'
+on: push
+jobs:
+  remote:
+    runs-on: any
+    steps: [{run: echo the first step}, {uses: acme/dock/sub@v1}]
+YML
+mkdir -p twice endless
+printf 'runs: {using: docker, image: Dockerfile}\n' | tee twice/action.yml >endless/action.yml
+printf 'FROM %s\nRUN sleep 1; echo once >/once\nRUN cat /once >/twice\nENTRYPOINT ["cat", "/twice"]\n' "$base" >twice/Dockerfile
+printf 'FROM %s\nRUN exec sleep %s\n' "$base" "$long" >endless/Dockerfile
+cat >.github/workflows/twice.yml <<'YML'
+on: push
+jobs:
+  a: {runs-on: any, steps: [{uses: actions/checkout@v4}, {uses: ./twice}]}
+  b: {runs-on: any, steps: [{uses: actions/checkout@v4}, {uses: ./twice}]}
+  boxed: {runs-on: any, container: "@BASE@", steps: [{uses: actions/checkout@v4}, {uses: ./twice}]}
+YML
+sed -i "s|@BASE@|$base|" .github/workflows/twice.yml
+cat >.github/workflows/endless.yml <<'YML'
+on: push
+jobs:
+  endless: {runs-on: any, timeout-minutes: 0.2, steps: [{uses: actions/checkout@v4}, {uses: ./endless}, {run: echo after}]}
+YML
+sed 's/timeout-minutes: 0.2, //' .github/workflows/endless.yml >.github/workflows/killed.yml
+
 git init -q -b main .
 git add -A; git commit -qm first
-chmod -R a+rX "$work/base" "$work/tree"
+chmod -R a+rX "$work/base" "$work/tree" "$work/src" "$work/assay.yml"
 
 images_of() { echo "$XDG_DATA_HOME/assay/images"; }
 layers() { find "$1" -path '*/layers-*/*.json' | wc -l; }
+processes() { ps -eo args= | grep -cE "^sleep $long" || :; }
+gone() { # WHAT
+	local i
+	for i in $(seq 300); do
+		[ "$(processes)" = 0 ] && { check "$who: $1"; return 0; }
+		sleep 0.1
+	done
+	ps -eo pid,ppid,args; die "$who: $1: its command still runs"
+}
+others() {
+	local run worker i
+	run_as --workflow .github/workflows/remote.yml --config "$work/assay.yml" >"$out" 2>&1 || { cat "$out"; die "$who: the remote one failed"; }
+	expect "$who: one of another repository is built before the first step, and runs" \
+		"building the remote one;the pre entrypoint;the first step;the remote action by args;" \
+		"$(sed -n 's/^remote *| \(building the remote one\|the pre entrypoint\|the first step\|the remote action by args\)$/\1/p' "$out" | tr '\n' ';')"
+	run_as --workflow .github/workflows/twice.yml >"$out" 2>&1 || { cat "$out"; die "$who: two at once failed"; }
+	expect "$who: jobs that build the same at once, and one in a container" 3 "$(grep -cE '^(a|b|boxed) *\| once$' "$out")"
+	! run_as --workflow .github/workflows/endless.yml >"$out" 2>&1 || { cat "$out"; die "$who: an endless RUN succeeded"; }
+	has "an endless RUN ends at the job's time limit" "the job ran longer than its limit of 0.2 minutes"
+	hasnt "nothing runs after it" "| after"
+	gone "nor itself"
+	run_as --workflow .github/workflows/killed.yml >"$out" 2>&1 &
+	run=$!
+	for i in $(seq 600); do [ "$(processes)" = 0 ] || break; sleep 0.1; done
+	[ "$(processes)" != 0 ] || { cat "$out"; die "$who: the RUN did not start"; }
+	worker=$(cat "$(images_of)"/../jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid' | tail -1)
+	kill -9 "$worker"
+	gone "a killed worker takes its build along"
+	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi
+}
 walk() { # WHO: everything, by `run_as` as it is defined then
 	who=$1
 	local images count name message
@@ -239,6 +331,7 @@ walk() { # WHO: everything, by `run_as` as it is defined then
 		has "refused: $name" "$message"
 	done <"$work/bad"
 	hasnt "nothing runs before all is understood" "| must not run"
+	others
 	expect "$who: nothing is left of builds" "" "$(find "$images/staging" "$images/../jobs" -mindepth 1 -maxdepth 2 -path '*/staging/*' -o -name build 2>/dev/null)"
 }
 run_as() { "$ASSAY" run --repo "$work/tree" --event push "$@"; }
