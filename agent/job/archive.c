@@ -140,8 +140,9 @@ static bool write_bytes(Unpack *unpack, int fd, const char *path, GError **error
 			return fail(error, ASSAY_ERROR_USER, "%.200s: %s", path,
 			        lib.archive_error_string(unpack->archive) ? lib.archive_error_string(unpack->archive) : "it is broken");
 		if (offset < 0 || offset > unpack->limits.bytes || (uint64_t)unpack->bytes + len > (uint64_t)unpack->limits.bytes)
-			return fail(error, ASSAY_ERROR_USER, "the archive has more than %" G_GINT64_FORMAT " bytes unpacked",
-			        unpack->limits.bytes);
+			return fail(error, ASSAY_ERROR_USER, "the archive has more than %" G_GINT64_FORMAT " bytes unpacked%s%s",
+			        unpack->limits.bytes, unpack->limits.bytes_of ? ", the rest of the job's " : "",
+			        unpack->limits.bytes_of ? unpack->limits.bytes_of : "");
 		unpack->bytes += (int64_t)len;
 		if (lseek(fd, offset, SEEK_SET) < 0)
 			return fail_errno(error, errno, "cannot write %s", path);

@@ -12,7 +12,8 @@ typedef enum ArchiveForm { ARCHIVE_ZIP, ARCHIVE_TAR } ArchiveForm; /* a tar may 
 
 typedef struct ArchiveLimits {
 	int64_t files;
-	int64_t bytes; /* of all files together, unpacked */
+	int64_t bytes;        /* of all files together, unpacked */
+	const char *bytes_of; /* a setting whose rest that is, for the message; NULL: none */
 } ArchiveLimits;
 
 /** Loads the library that the others need, and load by themselves: for a process that is about to give up opening files. */

@@ -15,6 +15,7 @@
 #include "agent/base/json.h"
 #include "agent/job/artifacts.h"
 #include "agent/job/ask.h"
+#include "agent/job/disk.h"
 #include "agent/job/service_private.h"
 
 #define ARTIFACT_VERSION_MIN 4
@@ -76,6 +77,19 @@ static bool check_hash(int fd, const char *wanted, GError **error)
 	return strcmp(hex, wanted + 7) == 0 || fail(error, ASSAY_ERROR_USER, "the upload's bytes have another digest than told");
 }
 
+/* What an upload may unpack to: the disk is looked at each second only, and much is written in one. */
+static ArchiveLimits limits_of(const Connection *connection)
+{
+	ArchiveLimits limits = {.files = SERVICE_UNPACKED_FILES_MAX, .bytes = SERVICE_UNPACKED_BYTES_MAX};
+	int64_t disk = json_get_int(json_object_get(connection->job->spec, "limits"), "disk_bytes", 0);
+	int64_t rest = disk > 0 ? MAX(disk - disk_measure(connection->job->task->folder_fd, disk, 0).bytes, 0) : limits.bytes;
+	if (rest < limits.bytes) {
+		limits.bytes = rest;
+		limits.bytes_of = "disk space (limits.job_disk)";
+	}
+	return limits;
+}
+
 /* Bytes → a folder with the artifact's files. */
 static bool unfold(Connection *connection, int fd, const json_t *about, const char *folder, GError **error)
 {
@@ -83,9 +97,13 @@ static bool unfold(Connection *connection, int fd, const json_t *about, const ch
 	autofd int tree = tree_make_folder(connection->folder_fd, folder, (TreeOwner){0}, error);
 	if (tree < 0)
 		return false;
-	const ArchiveLimits limits = {.files = SERVICE_UNPACKED_FILES_MAX, .bytes = SERVICE_UNPACKED_BYTES_MAX};
+	const ArchiveLimits limits = limits_of(connection);
+	struct stat info;
 	if (g_str_has_prefix(type, "application/zip"))
 		return archive_unpack(fd, ARCHIVE_ZIP, limits, tree, NULL, NULL, error);
+	if (fstat(fd, &info) == 0 && info.st_size > limits.bytes)
+		return fail(error, ASSAY_ERROR_USER, "the upload has %" G_GINT64_FORMAT " bytes, more than the rest of the job's disk space "
+		                                     "(limits.job_disk)", (gint64)info.st_size);
 	const char *name = json_get_string(about, "name", "artifact"); /* checked: it has no slash */
 	autofd int to = tree_create_file(tree, name, 0644, (TreeOwner){0}, error);
 	g_autofree char *buffer = g_malloc(256 * 1024);
