@@ -433,7 +433,9 @@ bool mounts_apply(Mounts *mounts, Failure *out)
 	bool is_image = mounts->layers_folder != NULL;
 	int root = is_image ? put_layers(mounts) : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return failed(out, is_image ? "cannot lay the image's layers over one another" : "cannot enter",
+		return failed(out, !is_image ? "cannot enter"
+		                   : mounts->keeps_scratch ? "cannot keep what is changed of an image (does its disk carry an overlay?), of"
+		                                           : "cannot lay the image's layers over one another",
 		        is_image ? mounts->layers_folder : "/");
 	if (!put_rows(mounts, root, out))
 		return false;

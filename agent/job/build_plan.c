@@ -19,6 +19,7 @@
 
 #define PATH_BYTES_MAX 4000
 #define SHOWN_BYTES 200
+#define STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #if defined(__x86_64__)
 #define ARCHITECTURE "amd64"
@@ -610,9 +611,14 @@ static bool begin_stage(Plan *plan, GError **error)
 	if (!reference[0])
 		return fail(error, ASSAY_ERROR_USER, "'%s' names no image", words[0]);
 	guint index = find_stage(plan, reference, false);
-	if (index == G_MAXUINT)
-		return begin_image(plan, reference, &stage->key, &stage->config, error) &&
-		       (json_object_del(stage->config, "OnBuild"), true);
+	if (index == G_MAXUINT) {
+		if (!begin_image(plan, reference, &stage->key, &stage->config, error))
+			return false;
+		json_object_del(stage->config, "OnBuild");
+		if (!env_get(stage->config, "PATH"))
+			env_set(stage->config, "PATH", STANDARD_PATH); /* `ENV PATH=/mine:$PATH` counts on it */
+		return true;
+	}
 	if (!plan_stage(plan, index, error))
 		return false;
 	const Stage *other = &g_array_index(plan->stages, Stage, index);

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import tarfile
 import time
 import warnings
@@ -350,6 +351,8 @@ def X2(t):
 
 def dockerfiles(t, outside):
     """Actions whose Dockerfile wants out: by what it copies, by where to, by what its commands leave, by its size."""
+    if "overlay" in subprocess.run(["stat", "-f", "-c", "%T", str(t.base)], capture_output=True, text=True, check=False).stdout:
+        return t.not_here("a disk that carries an overlay, for Dockerfiles")
     base = image_with(t, "dockerfile", layer(entry("plain", b"x\n")))
     head = "on: push\njobs:\n  a:\n    runs-on: any\n    steps:\n      - uses: actions/checkout@v4\n"
     data = t.base / "data-dockerfile"

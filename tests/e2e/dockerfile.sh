@@ -30,6 +30,7 @@ workers_end() { # of runs that a failure here has left
 }
 trap 'ended=$?; set +e; workers_end; "$fixtures/oci-registry.sh" stop "$work/registry"; (exit $ended); cleanup' EXIT
 registry_start
+python3 "$fixtures/oci-image.py" layout "$work/onbuild" --config '{"OnBuild":["RUN echo must not run"]}' >/dev/null
 machine=$(python3 -c 'import os; print({"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine])')
 
 python3 "$fixtures/oci-image.py" layout "$work/base" \
@@ -170,7 +171,18 @@ jobs:
         with: {who: you}
       - run: echo "output ${{ steps.simple.outputs.said }}"
       - uses: ./act
+      - uses: ./only
 YML
+mkdir only
+cat >only/dockerfile <<DOCKER
+FROM scratch AS nothing
+COPY dockerfile /kept
+FROM scratch
+COPY --from=$base /bin/busybox /bin/sh
+COPY --from=nothing /kept /here/
+ENV PATH=/mine:\$PATH
+CMD echo "no action.yml, and no base: \$PATH \$(while read -r line; do echo "\$line"; break; done </here/kept)"
+DOCKER
 printf 'on: push\njobs:\n' >.github/workflows/bad.yml
 bad() { # NAME MESSAGE [IMAGE]: an action with the Dockerfile on stdin, that is to fail with this
 	mkdir -p "bad-$1"
@@ -191,6 +203,7 @@ ADD https://example.org/x /x"
 bad platform "./bad-platform/Dockerfile:1: FROM: --platform=linux/riscv64 is not this machine's" <<<"FROM --platform=linux/riscv64 $base"
 bad onbuild "./bad-onbuild/Dockerfile:2: ONBUILD" <<<"FROM $base
 ONBUILD RUN true"
+bad onbase "./bad-onbase/Dockerfile:1: FROM: the image oci:$work/onbuild has ONBUILD instructions" <<<"FROM oci:$work/onbuild"
 bad word "./bad-word/Dockerfile:2: 'RUNS' is no instruction" <<<"FROM $base
 RUNS true"
 bad up "'../../etc/shadow' leads out of the Dockerfile's folder" <<<"FROM $base
@@ -250,7 +263,7 @@ sed 's/timeout-minutes: 0.2, //' .github/workflows/endless.yml >.github/workflow
 
 git init -q -b main .
 git add -A; git commit -qm first
-chmod -R a+rX "$work/base" "$work/tree" "$work/src" "$work/assay.yml"
+chmod -R a+rX "$work/base" "$work/onbuild" "$work/tree" "$work/src" "$work/assay.yml"
 
 images_of() { echo "$XDG_DATA_HOME/assay/images"; }
 layers() { find "$1" -path '*/layers-*/*.json' | wc -l; }
@@ -313,6 +326,7 @@ walk() { # WHO: everything, by `run_as` as it is defined then
 	has "USER, SHELL, WORKDIR" "| who 1234 shell made"
 	has "a layer has nothing of the builder's" "| nothing of the builder"
 	has "neither secrets nor the workspace" "| no secret, 0 repos"
+	has "an action that is a Dockerfile alone, from scratch" "| no action.yml, and no base: /mine:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin FROM scratch AS nothing"
 	has "post-entrypoint" "| the post entrypoint"
 	hasnt "secrets are masked" "do-not-tell"
 	count=$(layers "$images")
