@@ -124,6 +124,7 @@ typedef struct PlaceDefaults {
 	char **command;
 	char *folder;      /* where its program starts */
 	char *home;        /* of its user, by its /etc/passwd */
+	bool has_users;    /* files in the job's folders may be other users' of it, and shut to us */
 	char *alone;       /* why its root cannot become another user, and what to do; NULL: he can, or is none */
 	json_t *health;    /* {"test":[…],"interval_us","timeout_us","start_us","retries"}, or NULL */
 } PlaceDefaults;
@@ -234,5 +235,7 @@ int verb_exec(int argc, char **argv);
 bool executor_remove_tree(const char *path, GError **error);
 /** `remove FOLDER…` of the worker: the same, for the agent, which has no user namespace. */
 int remove_main(int argc, char **argv);
+/** `lend USER` of the worker: root gives ids to the packaged agent, before it starts. */
+int lend_main(int argc, char **argv);
 /** The process that unpacks a layer of an image: `unpack` of the worker, which nobody types. */
 int image_unpack_main(int argc, char **argv);

@@ -55,6 +55,7 @@ static const struct {
         {"exec", verb_exec},
         {"export", export_main},
         {"expr", verb_expr},
+        {"lend", lend_main},
         {"remove", remove_main},
         {"task", worker_task},
         {"unpack", image_unpack_main},

@@ -83,6 +83,7 @@ static PlaceDefaults *defaults_of(const Image *image, const ImageUser *user, con
 	defaults->command = g_strdupv(image->config.command);
 	defaults->folder = g_strdup(image->config.folder);
 	defaults->home = g_strdup(user->home);
+	defaults->has_users = image->has_users;
 	if (ids && !image->has_users && user->uid == 0)
 		defaults->alone = g_strdup(ids->why_not);
 	defaults->health = image->config.health ? json_deep_copy(image->config.health) : NULL;

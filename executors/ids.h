@@ -42,5 +42,12 @@ void ids_of_root(const char *wish, uid_t job_uid, gid_t job_gid, Ids *out);
 /** For an ordinary user's: what /etc/subuid and /etc/subgid give him, and newuidmap can map. */
 void ids_of_user(Ids *out);
 
+/** What root lends to a user's agent that may not call newuidmap (lend.c): a user namespace, and "FIRST-UID FIRST-GID". */
+#define IDS_LENT "/run/assay-ids"
+#define IDS_LENT_USER IDS_LENT "/user"
+#define IDS_LENT_RANGE IDS_LENT "/range"
+/** His user namespace with these ids, where one was lent to this process's user: a descriptor, the caller's; -1: none. */
+int ids_lent(Ids *out);
+
 #define IDS_NEWUIDMAP "/usr/bin/newuidmap"
 #define IDS_NEWGIDMAP "/usr/bin/newgidmap"

@@ -73,6 +73,11 @@ static void begin(void)
 static void make_user(Failure *out)
 {
 	ids_clear(&shared.ids);
+	shared.user_fd = ids_lent(&shared.ids);
+	if (shared.user_fd >= 0) {
+		shared.ids.outer_uid = shared.ids.outer_gid = TEMPLATE_FIRST;
+		return;
+	}
 	ids_of_user(&shared.ids);
 	if (shared.ids.first_uid) {
 		Failure refused = {0};

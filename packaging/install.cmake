@@ -2,6 +2,7 @@
 target_compile_definitions(assay_flags INTERFACE ASSAY_LIBEXEC="${CMAKE_INSTALL_FULL_LIBEXECDIR}/assay")
 # The unit names the program where it is put, which only the installation knows: a package has another prefix than a build.
 install(CODE "set(ASSAY_BIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/assay\")
+  set(ASSAY_WORKER \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBEXECDIR}/assay/assay-worker\")
   configure_file(\"${CMAKE_SOURCE_DIR}/packaging/systemd/assay.service.in\" \"${CMAKE_BINARY_DIR}/assay.service\" @ONLY)")
 install(FILES ${CMAKE_BINARY_DIR}/assay.service DESTINATION lib/systemd/system)
 install(FILES packaging/systemd/assay.sysusers DESTINATION lib/sysusers.d RENAME assay.conf)

@@ -7,6 +7,7 @@
 #include "agent/job/actions.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
@@ -103,5 +104,7 @@ void actions_run(Job *job, const char *uses, const json_t *with, StepResult *out
 	const char *otherwise = error->code == ASSAY_ERROR_USER ? CAUSE_INVALID : CAUSE_STEP;
 	if (task_is_cancelled(job->task) && job->state != RUN_CANCELLED)
 		otherwise = CAUSE_CANCELLED;
-	step_result_fail(out, task_cause_of(job->task, error, otherwise), g_strdup(error->message));
+	bool shut = error->code == ASSAY_ERROR_DENIED && geteuid() != 0 && job->place && job->place->image && job->place->image->has_users;
+	step_result_fail(out, task_cause_of(job->task, error, otherwise),
+	        g_strconcat(error->message, shut ? "; if another user of the image owns it, let a step before give it to root (chown), or to all (chmod a+rX)" : "", NULL));
 }

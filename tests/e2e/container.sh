@@ -1,7 +1,7 @@
 #!/bin/bash
 # Jobs in images without an engine: a private registry, a container of the job's own, a service that becomes healthy, a
 # docker action; by the agent as root, and all of it again as an ordinary user. Then images with users of their own: as root, as
-# a user whom /etc/subuid gives ids, and as one whom it gives none.
+# a user whom /etc/subuid gives ids, as one whom root lends some, and as one who has none.
 . "$(dirname "$0")/lib.sh"
 fixtures=$top/tests/fixtures
 for program in docker-registry htpasswd busybox python3; do
@@ -197,6 +197,10 @@ jobs:
     container: "oci:$2"
     steps:
       - run: mkdir -p shut/in && touch shut/in/f && chown -R 70:71 shut && chmod -R 700 shut && touch made$long && sleep 600
+  quick:
+    runs-on: any
+    container: "oci:$2"
+    steps: [{run: "true"}]
 YML
 }
 has() { grep -qF -- "$2" "$out" || { cat "$out"; die "$who: $1: no '$2'"; }; check "$who: $1"; }
@@ -303,7 +307,21 @@ many_users() { # WHO: a service that drops its rights, and files of others; noth
 	has "the rights of root" "| rights over users alone"
 	has "files of others" "| root reads it all"
 	expect "$who: nothing of it is left" "" "$(left)"
-	local run worker i
+	begin_kills
+	kill -9 "$worker"
+	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi
+	expect "$who: nothing of a killed worker's is left" "" "$(left)"
+	begin_kills
+	kill -9 $(run_pids)
+	if wait "$run"; then die "$who: an agent that was killed has succeeded"; fi
+	kill -9 "$worker" 2>/dev/null || : # who lives on by himself
+	while kill -0 "$worker" 2>/dev/null; do sleep 0.1; done
+	[ -n "$(left)" ] || die "$who: nothing was there to be removed"
+	run_as --workflow .github/workflows/users.yml --job quick >"$out" 2>&1 || { cat "$out"; die "$who: the next agent failed"; }
+	expect "$who: the next agent removes what a killed one has left" "" "$(left)"
+}
+begin_kills() { # sets run and worker
+	local i
 	run_as --workflow .github/workflows/users.yml --job kills >"$out" 2>&1 &
 	run=$!
 	for i in $(seq 600); do
@@ -312,9 +330,6 @@ many_users() { # WHO: a service that drops its rights, and files of others; noth
 		sleep 0.1
 	done
 	worker=$(worker_of_job)
-	kill -9 "$worker"
-	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi
-	expect "$who: nothing of a killed worker's is left" "" "$(left)"
 }
 one_user() {
 	who=$1 out=$work/out-$1
@@ -338,9 +353,12 @@ run_as() { exec_as "$ASSAY" run --repo "$work/tree" --event push "$@"; }
 exec_as() { "$@"; }
 jobs_of() { echo "$XDG_DATA_HOME/assay/jobs"; }
 interrupt() { pkill_run; }
-pkill_run() { # the agent of this run: its own process, found by its working tree
+run_pids() { # the agent of this run: its own process, found by its working tree
+	ps -eo pid=,args= | awk -v t="$work/tree" '$2 ~ /assay$/ && $3 == "run" && index($0, t) {print $1}'
+}
+pkill_run() {
 	local pid
-	for pid in $(ps -eo pid=,args= | awk -v t="$work/tree" '$2 ~ /assay$/ && $3 == "run" && index($0, t) {print $1}'); do kill -INT "$pid" 2>/dev/null || :; done
+	for pid in $(run_pids); do kill -INT "$pid" 2>/dev/null || :; done
 }
 if [ "$(id -u)" = 0 ]; then
 	walk root
@@ -358,10 +376,16 @@ if [ "$(id -u)" = 0 ]; then
 	else
 		one_user alone
 	fi
+	export ASSAY work user
+	run_as() { # may gain no privileges, as the packaged unit; has what root lends, where only he sees it
+		unshare --mount --propagation private bash -c 'mount -t tmpfs none /run && "$(dirname "$ASSAY")/assay-worker" lend "$user" >/dev/null &&
+			exec setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups --no-new-privs --bounding-set -all --inh-caps -all \
+			env HOME="$work/home" XDG_DATA_HOME="$work/home/xdg" ASSAY_SOCKET=none "$ASSAY" run --repo "$work/tree" --event push "$@"' bash "$@"
+	}
+	many_users lent ""
 	if [ -x /usr/bin/newuidmap ] && : >>/etc/subuid && : >>/etc/subgid; then
 		echo "$user:700000:65536" >"$work/subuid"
 		export -f as_user
-		export ASSAY work user
 		run_as() { # sees another /etc/subuid than anybody else on this machine
 			unshare --mount --propagation private bash -c 'mount --bind "$work/subuid" /etc/subuid && mount --bind "$work/subuid" /etc/subgid && as_user "$@"' bash "$@"
 		}

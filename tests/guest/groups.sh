@@ -1,6 +1,7 @@
 #!/bin/bash
-# Control groups as systemd delegates them: the agent under the unit of the package, as its own user, in the guest. Its jobs have
-# whole limits, which also hold across a restart and a kill -9, and no group is left. Exit status 77 when no guest can be had.
+# The agent under the unit of the package, as its own user, in the guest. Control groups as systemd delegates them: its jobs have
+# whole limits, which also hold across a restart and a kill -9, and no group is left. Ids that the unit lends it: images have their
+# users. Exit status 77 when no guest can be had.
 #
 #   tests/guest/groups.sh BUILD_DIR
 set -euo pipefail
@@ -18,7 +19,8 @@ image=$(timeout "${ASSAY_GUEST_BUILD_S:-300}" "$here/make-guest.sh" -p "python3 
 	none "it was not built within ${ASSAY_GUEST_BUILD_S:-300} s: $(tail -1 "$work/log")"
 mkdir -p "$work/in/bin" "$work/in/lib"
 cp "$build"/assay "$build"/assay-agent "$build"/assay-worker "$work/in/bin/"
-sed 's|@ASSAY_BIN@|/opt/assay/assay|' "$here/../../packaging/systemd/assay.service.in" >"$work/in/assay.service"
+cp "$here/../fixtures/oci-image.py" "$work/in/"
+sed 's|@ASSAY_BIN@|/opt/assay/assay|; s|@ASSAY_WORKER@|/opt/assay/assay-worker|' "$here/../../packaging/systemd/assay.service.in" >"$work/in/assay.service"
 ldd "$build"/assay-agent "$build"/assay-worker | awk '/=> \//{print $3}' | sort -u | xargs -I{} cp -L {} "$work/in/lib/"
 # what is loaded with its first use
 for name in libgit2 libcurl libarchive libssh2; do

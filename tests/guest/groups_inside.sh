@@ -12,6 +12,7 @@ useradd -r -d /var/lib/assay -s /usr/sbin/nologin assay
 cat >/etc/assay/assay.yml <<'Y'
 log_level: debug
 limits: {job_memory: 96 MiB, job_processes: 100, job_cpus: 0.5, job_write: 64 MiB}
+images: {local: [/srv/image]}
 Y
 cp assay.service /etc/systemd/system/ && systemctl daemon-reload
 systemctl start assay || die "the unit does not start"
@@ -29,6 +30,19 @@ job() { printf 'on: workflow_dispatch\njobs:\n  a:\n    runs-on: x\n    steps:\n
 job eat 'python3 -c "x = bytearray(200 << 20)"'
 job burn 'end=$((SECONDS + 4)); while [ $SECONDS -lt $end ]; do :; done'
 job long 'echo begun; for i in $(seq 1200); do [ ! -e /work/stop ] || exit 0; sleep 0.5; echo $i; done'
+python3 oci-image.py layout /srv/image >/dev/null || die "no image"
+chmod -R a+rX /srv/image
+cat >/srv/w/.assay/workflows/users.yml <<'Y'
+on: workflow_dispatch
+jobs:
+  a:
+    runs-on: x
+    container: oci:/srv/image
+    steps:
+      - run: |
+          touch a && chown worker:staff a && echo "owner $(stat -c %u:%g a), root $(id -u), worker $(su worker -c 'id -u')"
+          mkdir -p shut/in /deep/er && touch shut/in/f /deep/er/f && chown -R 70:71 shut /deep && chmod -R 700 shut /deep
+Y
 git -C /srv/w add -A && git -C /srv/w commit -qm w && git -C /srv/w push -q /srv/w.git main && chown -R assay: /srv/w.git
 echo secret >/root/secret
 assay repo add acme/w file:///srv/w.git --webhook-secret-file /root/secret >/dev/null || die "repo add"
@@ -79,3 +93,18 @@ wait_for failure
 for _ in $(seq 60); do [ -z "$(groups)" ] && break; sleep 0.5; done
 [ -z "$(groups)" ] || die "groups are left: $(groups)"
 check "no group is left, nor by a worker that was killed, without another job"
+
+users() { # WHEN
+	start users; wait_for success
+	assay runs log "$run" >/root/log
+	grep -q 'owner 1234:50, root 0, worker 1234' /root/log || die "$1: $(cat /root/log)"
+	for _ in $(seq 60); do left=$(find /var/lib/assay/jobs -mindepth 1 -not -path '*/.spare-*'); [ -z "$left" ] && break; sleep 0.5; done
+	[ -z "$left" ] || die "$1: left: $left"
+	check "$1: an image has its users by ids lent to the unit ($(cat /run/assay-ids/range)), and nothing of theirs is left"
+}
+users "the agent as it was killed and started again"
+systemctl restart assay || die "it does not start once more"
+users "started once more"
+[ "$(grep -c assay-ids /proc/self/mounts)" = 1 ] || die "mounts are left: $(grep assay-ids /proc/self/mounts)"
+systemctl stop assay
+[ "$(systemctl show -p Result --value assay)" = success ] || die "it ended by $(systemctl show -p Result --value assay)"
