@@ -258,14 +258,16 @@ static void check_filters(Report *report)
 	        "use a kernel with CONFIG_SECCOMP_FILTER");
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1U);
 	if (abi >= 6)
-		found(report, "landlock", STATE_OK, g_strdup_printf("ABI %ld", abi), NULL);
+		found(report, "landlock", STATE_OK, g_strdup_printf("ABI %ld: no job opens a file outside of its root", abi), NULL);
 	else if (abi > 0)
 		found(report, "landlock", STATE_LIMITED,
-		        g_strdup_printf("ABI %ld: jobs that are given this host's own network reach its abstract sockets", abi),
+		        g_strdup_printf("ABI %ld: %sjobs that are given this host's own network reach its abstract sockets", abi,
+		                abi >= 2 ? "no job opens a file outside of its root; " : ""),
 		        "run Linux 6.12 or newer, or leave sandbox.full_network at own");
 	else
 		found(report, "landlock", STATE_LIMITED,
-		        g_strdup("not there: jobs that are given this host's own network reach its abstract sockets"),
+		        g_strdup("not there: a job's root is kept by its mounts alone, and one that is given this host's own network reaches "
+		                 "its abstract sockets"),
 		        "use a kernel with CONFIG_SECURITY_LANDLOCK and 'landlock' in its lsm= parameter");
 }
 

@@ -25,6 +25,7 @@ typedef struct InitSetup {
 	uint32_t besides_uid, besides_gid;
 	uint32_t together;  /* processes of all of them are counted together */
 	uint32_t scope;     /* Landlock: no abstract sockets and signals beyond the place */
+	uint32_t landlock;  /* its ABI, 2 or newer: no file that is not beneath the place's root; 0: not at all */
 	uint32_t filter_len;
 	uint64_t processes; /* limits; 0 is none */
 	uint64_t file_bytes;

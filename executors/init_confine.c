@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/landlock.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -208,16 +209,31 @@ static long drop_capabilities(uint64_t kept)
 	return SYS(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Landlock ABI 6: abstract sockets and signals stay within the place, when it shares the host's network. */
-static long set_scope(void)
+/*
+ * Landlock: nothing is opened, made or removed that does not lie beneath this root, whatever way leads there: a descriptor
+ * that was left open, a mount namespace that was entered. What may be done beneath it the mounts say. And where the place
+ * shares the host's network (ABI 6), abstract sockets and signals stay within it, too.
+ */
+static long set_landlock(const InitSetup *setup)
 {
-	const uint64_t ruleset[3] = {0, 0, 3}; /* files, network: untouched; scoped: abstract sockets | signals */
+	const int rights = setup->landlock >= 5 ? 16 : setup->landlock >= 3 ? 15 : 14; /* of files, that the ABI knows */
+	const uint64_t files = setup->landlock ? (UINT64_C(1) << rights) - 1 : 0;
+	const uint64_t ruleset[3] = {files, 0, setup->scope ? 3 : 0}; /* network: untouched; abstract sockets | signals */
+	long root = setup->landlock ? SYS(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (setup->landlock && root < 0)
+		return root;
 	long fd = SYS(__NR_landlock_create_ruleset, ruleset, sizeof ruleset, 0);
-	if (fd < 0)
-		return fd;
-	long got = SYS(__NR_landlock_restrict_self, fd, 0);
-	SYS(__NR_close, fd);
-	return got;
+	const struct landlock_path_beneath_attr beneath = {.allowed_access = files, .parent_fd = (int)root};
+	long got = fd;
+	if (fd >= 0 && setup->landlock)
+		got = SYS(__NR_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+	if (got >= 0)
+		got = SYS(__NR_landlock_restrict_self, fd, 0);
+	if (fd >= 0)
+		SYS(__NR_close, fd);
+	if (root >= 0)
+		SYS(__NR_close, root);
+	return got < 0 ? got : 0;
 }
 
 static long set_filter(const InitSetup *setup)
@@ -269,8 +285,8 @@ InitReply init_confine(const InitSetup *setup)
 	TRY(SYS(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), INIT_STAGE_IDS);
 	TRY(set_limits(setup), INIT_STAGE_LIMITS);
 	TRY(drop_capabilities(setup->besides ? OVER_USERS : 0), INIT_STAGE_CAPABILITIES);
-	if (setup->scope)
-		TRY(set_scope(), INIT_STAGE_SCOPE);
+	if (setup->scope || setup->landlock)
+		TRY(set_landlock(setup), INIT_STAGE_SCOPE);
 	TRY(set_filter(setup), INIT_STAGE_FILTER);
 #undef TRY
 	return failed;

@@ -40,6 +40,7 @@
 #include "executors/supervisor.h"
 #include "executors/wayout.h"
 
+#define LANDLOCK_ABI_FILES 2 /* before, no file may be moved between two folders */
 #define LANDLOCK_ABI_SCOPE 6
 #define RATHER_THE_GROUP 64 /* processes more than the group allows */
 #define SERVICE_BACKLOG 128
@@ -401,11 +402,21 @@ static void note_user(SandboxPlace *sandbox, const PlaceSpec *spec)
 		        "make belong to root; set sandbox.uid.");
 }
 
-static void note_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *setup)
+/* Asked once, by a process that waits for its clones. */
+static long landlock_abi(void)
 {
+	static long abi = -2;
+	if (abi == -2)
+		abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1U); /* 1: tell the ABI */
+	return abi;
+}
+
+static void note_landlock_and_network(SandboxPlace *sandbox, const PlaceSpec *spec, InitSetup *setup)
+{
+	setup->landlock = landlock_abi() >= LANDLOCK_ABI_FILES ? (uint32_t)landlock_abi() : 0;
 	if (spec->network != PLACE_NETWORK_HOST)
 		return;
-	setup->scope = syscall(SYS_landlock_create_ruleset, NULL, 0, 1U) >= LANDLOCK_ABI_SCOPE; /* 1: tell the ABI */
+	setup->scope = landlock_abi() >= LANDLOCK_ABI_SCOPE;
 	place_lacks(&sandbox->place, "The job shares this machine's network: it reaches what listens on 127.0.0.1%s.",
 	        setup->scope ? "" : " and abstract unix sockets");
 }
@@ -482,7 +493,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		layout.maps_ids = !root;
 	}
 	note_user(sandbox, spec);
-	note_network(sandbox, spec, &setup);
+	note_landlock_and_network(sandbox, spec, &setup);
 	set_limits(sandbox, spec, &setup);
 	const Filter *filter = get_filter(spec->root && !ids);
 	setup.filter_len = (uint32_t)filter->len;
@@ -625,6 +636,7 @@ static int sandbox_prepare(void)
 	cgroup_prepare();
 	get_filter(false);
 	get_filter(true);
+	landlock_abi();
 	return ready_prepare();
 }
 

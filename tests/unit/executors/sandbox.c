@@ -1198,6 +1198,36 @@ static void case_image(Case *at)
 	at->spec.root = NULL;
 }
 
+/* A folder of this machine that somebody left open: the way through it ends at the place's root, by Landlock. */
+static void case_left_open(Case *at)
+{
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1U) < 2) { /* 1: tell the ABI */
+		g_test_message("this kernel has no Landlock that could refuse it");
+		return;
+	}
+	int folder = open(at->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_autofree char *ours = g_strdup_printf("/proc/self/fd/%d/canary", folder);
+	g_autofree char *kept = NULL;
+	g_assert_true(g_file_get_contents(ours, &kept, NULL, NULL)); /* as the place could, were it not refused */
+	open_place(at);
+	const char *const attempts_at_it[] = {
+	        "cat /proc/self/fd/0/canary", "ls /proc/self/fd/0/", "cd -P /proc/self/fd/0 && cat canary", "echo > /proc/self/fd/0/work/made", NULL};
+	for (const char *const *one = attempts_at_it; *one; one++) {
+		const char *const argv[] = {"sh", "-c", *one, NULL};
+		const StepSpec spec = {.name = "case", .argv = argv, .envp = (const char *const[]){"PATH=/usr/bin:/bin", NULL},
+		        .folder = "/home/runner/work", .fds = {folder, -1, -1}};
+		Child child = {.fd = -1};
+		g_assert_true(executor_sandbox.start(at->place, &spec, &child, NULL));
+		StepEnd end = finish(at, &child);
+		if (end.exit_code == 0)
+			g_error("'%s' works", *one);
+	}
+	const char *const argv[] = {"sh", "-c", "mkdir a b && : > a/f && mv a/f b/f && ln b/f f && ls /usr > /tmp/l && cat /tmp/l > f", NULL};
+	Child child = start(at, argv, -1);
+	g_assert_cmpint(finish(at, &child).exit_code, ==, 0); /* what lies beneath the root is as it was */
+	close(folder);
+}
+
 /* ---- running them ---- */
 
 static void become_user(void)
@@ -1344,6 +1374,7 @@ static Case cases[] = {
 	{.name = "keeps_limits", .run = case_limits},
 	{.name = "mounts_what_was_asked_for_and_follows_no_link", .run = case_mounts},
 	{.name = "refuses_folders_behind_descriptors", .run = case_strange_folders},
+	{.name = "opens_nothing_through_a_folder_left_open", .run = case_left_open},
 	{.name = "takes_a_large_environment", .run = case_large_environment},
 	{.name = "kills_every_leftover", .run = case_leftovers},
 	{.name = "leaves_nothing_behind", .run = case_nothing_left},
