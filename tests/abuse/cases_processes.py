@@ -276,7 +276,7 @@ def J5(t):
         time.sleep(0.05)
     t.check(worst < 20 * SLOW, f"the agent answers meanwhile ({worst * 1000:.0f} ms)")
     job = agent.wait(run)["jobs"][0]
-    if "pids" in controllers(t) and "version 2" in t.call([t.rig.assay, "doctor"]).stdout:
+    if "pids" in controllers(t) and "version 2, usable" in t.call([t.rig.assay, "doctor"]).stdout:
         t.check(job["cause"] == "limit" and "processes" in job["message"], "the reason is the limit of processes", str(job))
     else:
         t.not_here("the reason: this agent has no pids controller of version 2, and elsewhere the kernel counts no refusals")
