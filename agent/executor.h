@@ -229,6 +229,14 @@ static inline const Executor *executor_find(const char *name)
 int verb_doctor(int argc, char **argv);
 int verb_exec(int argc, char **argv);
 /**
+ * For an ordinary user's worker: calls in a child of ours that may open, change and remove whatever the users of its places
+ * have made, and shut. It has our memory as it is, and our descriptors.
+ *
+ * @call   in the child; writes out_len bytes to out_fd
+ * Returns false when it did not, or when we are root, who needs nobody
+ */
+bool executor_as_owner(bool (*call)(void *data, int out_fd), void *data, void *out, size_t out_len);
+/**
  * For fd_set_remover(): removes a tree with files of other users of an image, whose ids an ordinary user's agent has by
  * /etc/subuid. What fd_remove_tree() has left of it is a stranger's no more.
  */

@@ -8,11 +8,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
 #include "agent/executor.h"
+#include "agent/job/disk.h"
 #include "agent/job/export.h"
 #include "agent/job/task.h"
 #include "agent/job/verbs_language.h"
@@ -47,6 +49,26 @@ static int worker_version(int argc, char **argv)
 	return 0;
 }
 
+/* Of a job's disk space, what its users have shut to the worker of an ordinary user. */
+typedef struct Measure {
+	int folder_fd;
+	int64_t bytes_max, files_max;
+} Measure;
+
+static bool measure_as_owner(void *data, int out_fd)
+{
+	const Measure *asked = data;
+	disk_set_other(NULL); /* we are who is asked */
+	const DiskUse use = disk_measure(asked->folder_fd, asked->bytes_max, asked->files_max);
+	return write(out_fd, &use, sizeof use) == (ssize_t)sizeof use;
+}
+
+static bool measure_shut(int folder_fd, int64_t bytes_max, int64_t files_max, DiskUse *out)
+{
+	Measure asked = {folder_fd, bytes_max, files_max};
+	return executor_as_owner(measure_as_owner, &asked, out, sizeof *out);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv); /* argv[0] is the name */
@@ -68,6 +90,7 @@ int main(int argc, char **argv)
 {
 	log_setup(LOG_LEVEL_INFO, log_default_format());
 	fd_set_remover(executor_remove_tree);
+	disk_set_other(measure_shut);
 	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(parts); i++)
 		if (strcmp(parts[i].name, argv[1]) == 0)
 			return parts[i].run(argc - 1, argv + 1);

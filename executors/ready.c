@@ -134,31 +134,45 @@ int ready_ids_user(const Ids *ids, uid_t uid, gid_t gid, Failure *out)
 	return shared.ids_fd;
 }
 
-/* In the user namespace whose ids they are all of them; the tree may be open as a descriptor of ours. */
-bool executor_remove_tree(const char *path, GError **error)
+bool executor_as_owner(bool (*call)(void *data, int out_fd), void *data, void *out, size_t out_len)
 {
 	Failure failure = {0};
 	int user_fd = -1;
 	int ends[2];
-	char done = 0;
-	if (geteuid() == 0 || !ready_user(&user_fd, &failure) || shared.ids.first_uid == 0)
-		return fail(error, ASSAY_ERROR_DENIED, "%s holds files of other users; remove it as root", path);
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fail_errno(error, errno, "cannot make a pipe");
+	if (geteuid() == 0 || !ready_user(&user_fd, &failure) || pipe2(ends, O_CLOEXEC) < 0)
+		return false;
 	pid_t pid = fork();
 	if (pid == 0) { /* told by the pipe: a status may be nobody's to wait for */
-		bool removed = setns(user_fd, CLONE_NEWUSER) == 0 && fd_remove_tree(path, NULL);
-		_exit(removed && write(ends[1], "", 1) == 1 ? 0 : 1);
+		close(ends[0]);
+		_exit(setns(user_fd, CLONE_NEWUSER) == 0 && call(data, ends[1]) ? 0 : 1);
 	}
 	close(ends[1]);
-	bool removed = pid > 0 && read(ends[0], &done, 1) == 1;
+	size_t got = 0;
+	for (ssize_t len; pid > 0 && got < out_len;) {
+		len = read(ends[0], (char *)out + got, out_len - got);
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len <= 0)
+			break;
+		got += (size_t)len;
+	}
 	close(ends[0]);
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (removed)
+	return pid > 0 && got == out_len;
+}
+
+static bool remove_as_owner(void *data, int out_fd)
+{
+	return fd_remove_tree(data, NULL) && write(out_fd, "", 1) == 1;
+}
+
+bool executor_remove_tree(const char *path, GError **error)
+{
+	char done;
+	if (executor_as_owner(remove_as_owner, (void *)(uintptr_t)path, &done, 1))
 		return true;
-	return fail(error, ASSAY_ERROR_DENIED, "%s holds files of other users than this agent's user and %s from %u; remove it as root", path,
-	        shared.ids.source, (unsigned)shared.ids.first_uid);
+	return fail(error, ASSAY_ERROR_DENIED, "%s holds files of users whose ids this agent has not, or not any more; remove it as root", path);
 }
 
 /* `remove FOLDER…` */

@@ -6,6 +6,7 @@
 #include "agent/job/disk.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,15 @@
 typedef struct Walk {
 	DiskUse use;
 	int64_t bytes_max, files_max;
+	bool shut; /* a folder was */
 } Walk;
+
+static bool (*other)(int folder_fd, int64_t bytes_max, int64_t files_max, DiskUse *out);
+
+void disk_set_other(bool (*measure)(int folder_fd, int64_t bytes_max, int64_t files_max, DiskUse *out))
+{
+	other = measure;
+}
 
 static bool is_enough(const Walk *walk)
 {
@@ -57,6 +66,8 @@ static void add_folder(Walk *walk, int fd, int depth)
 		int below = openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (below >= 0)
 			add_folder(walk, below, depth + 1);
+		else
+			walk->shut = walk->shut || errno == EACCES;
 	}
 	closedir(folder);
 }
@@ -67,6 +78,9 @@ DiskUse disk_measure(int folder_fd, int64_t bytes_max, int64_t files_max)
 	int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
 		add_folder(&walk, fd, 0);
+	DiskUse all;
+	if (walk.shut && other && !is_enough(&walk) && other(folder_fd, bytes_max, files_max, &all))
+		return all;
 	return walk.use;
 }
 

@@ -22,8 +22,11 @@ typedef struct DiskUse {
 	int64_t files;
 } DiskUse;
 
-/** Adds up everything below a folder, following no link. Folders that cannot be opened count as themselves. */
+/** Adds up everything below a folder, following no link. Folders that nobody can open count as themselves. */
 DiskUse disk_measure(int folder_fd, int64_t bytes_max, int64_t files_max);
+
+/** Who is asked where folders are shut to us: measures in a process that may open them. false: it cannot. */
+void disk_set_other(bool (*measure)(int folder_fd, int64_t bytes_max, int64_t files_max, DiskUse *out));
 
 /**
  * Looks, if it is time to: at most a twentieth of the time is spent on it.

@@ -197,6 +197,14 @@ jobs:
     container: "oci:$2"
     steps:
       - run: mkdir -p shut/in && touch shut/in/f && chown -R 70:71 shut && chmod -R 700 shut && touch made$long && sleep 600
+  fills:
+    runs-on: any
+    container: "oci:$2"
+    steps:
+      - run: |
+          mkdir shut && chown 70:71 shut && chmod 700 shut
+          for i in \$(seq 12); do head -c 8388608 /dev/zero >shut/\$i; done
+          sleep 600
   quick:
     runs-on: any
     container: "oci:$2"
@@ -307,6 +315,9 @@ many_users() { # WHO: a service that drops its rights, and files of others; noth
 	has "the rights of root" "| rights over users alone"
 	has "files of others" "| root reads it all"
 	expect "$who: nothing of it is left" "" "$(left)"
+	echo 'limits: {job_disk: 32 MiB}' >"$work/small.yml"
+	! run_as --config "$work/small.yml" --workflow .github/workflows/users.yml --job fills >"$out" 2>&1 || { cat "$out"; die "$who: it should fail"; }
+	has "what is shut to the worker counts, too" "its limit of disk space (limits.job_disk)"
 	begin_kills
 	kill -9 "$worker"
 	if wait "$run"; then die "$who: a job whose worker was killed has succeeded"; fi

@@ -57,6 +57,30 @@ static void test_follows_no_link_and_counts_hard_links_once(void)
 	fd_remove_tree(root, NULL);
 }
 
+static bool measure_nothing(int folder_fd, int64_t bytes_max, int64_t files_max, DiskUse *out)
+{
+	(void)folder_fd;
+	*out = (DiskUse){.bytes = bytes_max + 7, .files = files_max + 7};
+	return true;
+}
+
+static void test_asks_another_where_a_folder_is_shut(void)
+{
+	autofd int fd = -1;
+	g_autofree char *root = make_tree(&fd);
+	disk_set_other(measure_nothing);
+	write_bytes(fd, "one", 8 * KIB);
+	g_assert_cmpint(disk_measure(fd, 0, 0).files, ==, 1); /* nothing is: nobody is asked */
+	g_assert_cmpint(mkdirat(fd, "shut", 0), ==, 0);
+	if (geteuid() != 0) /* to whom nothing is shut */
+		g_assert_cmpint(disk_measure(fd, 0, 100).files, ==, 107);
+	else
+		g_assert_cmpint(disk_measure(fd, 0, 100).files, ==, 2);
+	disk_set_other(NULL);
+	g_assert_cmpint(disk_measure(fd, 0, 100).files, ==, 2);
+	fd_remove_tree(root, NULL);
+}
+
 static void test_stops_at_a_limit(void)
 {
 	autofd int fd = -1;
@@ -90,6 +114,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/disk/counts_what_is_there", test_counts_what_is_there);
 	g_test_add_func("/disk/follows_no_link_and_counts_hard_links_once", test_follows_no_link_and_counts_hard_links_once);
+	g_test_add_func("/disk/asks_another_where_a_folder_is_shut", test_asks_another_where_a_folder_is_shut);
 	g_test_add_func("/disk/stops_at_a_limit", test_stops_at_a_limit);
 	g_test_add_func("/disk/names_the_limit_and_waits_between_looks", test_names_the_limit_and_waits_between_looks);
 	return g_test_run();
