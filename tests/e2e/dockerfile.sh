@@ -270,7 +270,7 @@ layers() { find "$1" -path '*/layers-*/*.json' | wc -l; }
 processes() { ps -eo args= | grep -cE "^sleep $long" || :; }
 gone() { # WHAT
 	local i
-	for i in $(seq 300); do
+	for i in $(seq 1200); do
 		[ "$(processes)" = 0 ] && { check "$who: $1"; return 0; }
 		sleep 0.1
 	done
@@ -290,7 +290,7 @@ others() {
 	gone "nor itself"
 	run_as --workflow .github/workflows/killed.yml >"$out" 2>&1 &
 	run=$!
-	for i in $(seq 600); do [ "$(processes)" = 0 ] || break; sleep 0.1; done
+	for i in $(seq 1800); do [ "$(processes)" = 0 ] || break; sleep 0.1; done
 	[ "$(processes)" != 0 ] || { cat "$out"; die "$who: the RUN did not start"; }
 	worker=$(cat "$(images_of)"/../jobs/*/events.jsonl | jq -r 'select(.type=="begin").pid' | tail -1)
 	kill -9 "$worker"
