@@ -60,6 +60,7 @@ typedef struct PlaceImage {
 	int64_t shm_bytes;        /* of /dev/shm; 0: 64 MiB */
 	const char *const *tmpfs; /* folders in memory besides, NULL-terminated; NULL: none */
 	bool read_only;           /* nothing of the root can be changed */
+	bool one_user;            /* of begin(): its files belong to one id, also where its root could have other users */
 	bool keeps_scratch;       /* it lies on the disk, and stays when the place is closed; the caller removes it */
 	bool (*stopped)(void *data); /* asked often while the image is brought here; true ends it */
 	void (*say)(void *data, const char *text); /* a line for the job's log */
@@ -172,8 +173,8 @@ typedef struct ImageMaker {
 	 * @out_config   the caller's; also "Shell" and "OnBuild" where the image has them
 	 */
 	bool (*begin)(const PlaceImage *image, uid_t uid, gid_t gid, char **out_key, json_t **out_config, GError **error);
-	/** Is the image of this key here, and whole? Counts as a use. */
-	bool (*find)(const char *store, uid_t uid, const char *key);
+	/** Is the image of this key (made, of store and settings) here, and whole? Counts as a use. */
+	bool (*find)(const PlaceImage *image, uid_t uid, gid_t gid);
 	/** Makes one. It is there as a whole or not at all; of two who make the same at once either may stay. */
 	bool (*add)(const ImageAddition *addition, int64_t *out_bytes, GError **error);
 	/** Unpacks a tar that somebody else wrote; REMOTE when it is none. */

@@ -135,16 +135,16 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 	ImageUser user = {.home = NULL};
 	if (!check_spec(spec, error))
 		return false;
-	/* What is made here is made with one id. */
-	const Ids *ids = spec->image->made ? NULL : ready_ids(json_get_string(spec->image->settings, "ids", NULL), spec->uid, spec->gid);
-	if (!(spec->image->made ? image_made(spec->image, spec->uid, spec->gid, &image, error)
+	const Ids *ids = ready_ids(json_get_string(spec->image->settings, "ids", NULL), spec->uid, spec->gid);
+	if (!(spec->image->made ? image_made(spec->image, spec->uid, ids, &image, error)
 	                        : image_prepare(spec->image, spec->uid, spec->gid, ids, &image, error)))
 		return false;
 	sweep_sometimes(spec->image);
 	if (!image_user(image, spec->image->user ? spec->image->user : image->config.user, &user, error))
 		return false;
 	g_autofree char *home = user.home;
-	say_users(spec->image, image, &user, ids);
+	if (!spec->image->made)
+		say_users(spec->image, image, &user, ids);
 	Held *held = g_new0(Held, 1);
 	held->scratch = g_strdup(spec->image->scratch);
 	held->keeps_scratch = spec->image->keeps_scratch;
@@ -170,7 +170,7 @@ static bool container_open(const PlaceSpec *spec, Place **out, GError **error)
 	Place *place = NULL;
 	bool good = make_scratch(held->scratch, spec, error) && executor_sandbox.open(&inner, &place, error);
 	if (good) {
-		place->image = defaults_of(image, &user, ids);
+		place->image = defaults_of(image, &user, spec->image->made ? NULL : ids);
 		held->image = g_steal_pointer(&image);
 		place->extra = held;
 		place->extra_free = held_free;

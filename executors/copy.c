@@ -3,7 +3,7 @@
  * COPY of a Dockerfile, carried out within a place whose root is the image: what a path means there, links included, the
  * kernel says, and nothing outside can be meant. Static and without libc, as init is, since an image need not have one.
  *
- *   copy put DEST /|- MODE|-          what lies in FROM goes to DEST, which is a folder (/) or may be a file's name
+ *   copy put DEST /|- MODE|- OWNER|-  what lies in FROM goes to DEST, which is a folder (/) or may be a file's name
  *   copy take SOURCE…                 files of this image go to FROM
  *
  * FROM holds 0, 1, 2 …: `N.file/NAME` is a file, `N.folder/…` what is in a folder.
@@ -26,6 +26,7 @@ typedef long (*Each)(int folder, const char *name, void *data);
 
 static char buffer[256 * 1024];
 static long chosen_mode = -1;
+static long chosen_uid = -1, chosen_gid = -1;
 static long root_device;
 
 void copy_main(long *stack);
@@ -130,6 +131,14 @@ static int open_folder(int at, const char *name, int more)
 	return (int)fd;
 }
 
+/* An image of one user answers that it is done. */
+static void give(int at, const char *name)
+{
+	long got = chosen_uid < 0 ? 0 : SYS(__NR_fchownat, at, name, chosen_uid, chosen_gid, AT_SYMLINK_NOFOLLOW);
+	if (got < 0)
+		stop("cannot give away", name, got);
+}
+
 /* Makes a folder and what is above it, by whatever links lead there. */
 static void make_folders(const char *path)
 {
@@ -144,6 +153,8 @@ static void make_folders(const char *path)
 		part[i] = '\0';
 		struct stat info;
 		long got = SYS(__NR_mkdirat, AT_FDCWD, part, 0755);
+		if (got == 0)
+			give(AT_FDCWD, part);
 		if (got == -EEXIST)
 			got = look(AT_FDCWD, part, &info, 0) == 0 && S_ISDIR(info.st_mode) ? 0 : -ENOTDIR;
 		if (got < 0)
@@ -186,6 +197,7 @@ static void copy_file(int from, const char *name, int to, const char *as, const 
 			at += wrote;
 		}
 	}
+	give(to, as);
 	SYS(__NR_fchmod, out, chosen_mode >= 0 ? (unsigned)chosen_mode : info->st_mode & 0777);
 	SYS(__NR_close, in);
 	SYS(__NR_close, out);
@@ -203,6 +215,7 @@ static void copy_link(int from, const char *name, int to, const struct stat *inf
 	long got = SYS(__NR_symlinkat, target, to, name);
 	if (got < 0)
 		stop("cannot make the link", name, got);
+	give(to, name);
 	put_time(to, name, info);
 }
 
@@ -230,6 +243,8 @@ static long copy_entry(int from, const char *name, void *data)
 		got = SYS(__NR_mkdirat, copy->to, name, 0755);
 		if (got < 0 && (got != -EEXIST || look(copy->to, name, &there, 0) < 0 || !S_ISDIR(there.st_mode)))
 			stop("cannot make the folder", name, got);
+		if (got == 0)
+			give(copy->to, name);
 		Copy inner = {.to = open_folder(copy->to, name, 0), .depth = copy->depth + 1};
 		int folder = open_folder(from, name, O_NOFOLLOW);
 		each_entry(folder, name, copy_entry, &inner);
@@ -239,6 +254,61 @@ static long copy_entry(int from, const char *name, void *data)
 		SYS(__NR_close, inner.to);
 	}
 	return 0;
+}
+
+/* ---- who ---- */
+
+static bool read_number(const char *text, size_t len, long *out)
+{
+	long number = 0;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9' || number > 429496729)
+			return false;
+		number = number * 10 + text[i] - '0';
+	}
+	*out = number;
+	return len > 0;
+}
+
+/* A number, or the third field of the line of that name. */
+static long find_id(const char *name, size_t len, const char *file)
+{
+	long id;
+	if (read_number(name, len, &id))
+		return id;
+	long fd = SYS(__NR_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	long size = 0;
+	for (long got; fd >= 0 && (got = SYS(__NR_read, fd, buffer + size, (long)sizeof buffer - size)) > 0;)
+		size += got;
+	if (fd >= 0)
+		SYS(__NR_close, fd);
+	for (long at = 0; at < size; at++) {
+		bool good = at + (long)len < size && buffer[at + (long)len] == ':';
+		for (size_t i = 0; good && i < len; i++)
+			good = buffer[at + (long)i] == name[i];
+		long field = at + (long)len + 1;
+		while (good && field < size && buffer[field] != ':' && buffer[field] != '\n')
+			field++;
+		long end = ++field;
+		while (good && end < size && buffer[end] != ':' && buffer[end] != '\n')
+			end++;
+		if (good && end <= size && read_number(buffer + field, (size_t)(end - field), &id))
+			return id;
+		while (at < size && buffer[at] != '\n')
+			at++;
+	}
+	stop("the image has nobody called", name, -ENOENT);
+}
+
+/* "user", "user:group": a user alone is a group of the same number, as Docker has it. */
+static void choose_owner(const char *owner)
+{
+	size_t len = 0;
+	while (owner[len] && owner[len] != ':')
+		len++;
+	chosen_uid = len > 0 ? find_id(owner, len, "/etc/passwd") : 0;
+	const char *group = owner + len + (owner[len] == ':');
+	chosen_gid = *group ? find_id(group, text_len(group), "/etc/group") : chosen_uid;
 }
 
 /* ---- put ---- */
@@ -396,11 +466,13 @@ void copy_main(long *stack)
 {
 	long count = stack[0];
 	char **arguments = (char **)(stack + 1);
-	if (count == 5 && same(arguments[1], "put")) {
+	if (count == 6 && same(arguments[1], "put")) {
 		const char *mode = arguments[4];
 		if (mode[0] != '-')
 			for (chosen_mode = 0; *mode >= '0' && *mode <= '7'; mode++)
 				chosen_mode = (chosen_mode * 8 + *mode - '0') & 0777;
+		if (!same(arguments[5], "-"))
+			choose_owner(arguments[5]);
 		Put put = {.dest = arguments[2], .folder = arguments[3][0] == '/'};
 		put_all(&put);
 		SYS(__NR_exit_group, 0);

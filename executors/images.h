@@ -31,8 +31,8 @@ typedef struct Image {
  * @ids   what its users may be when its user is root: layers are kept apart from those of one id; NULL: none
  */
 bool image_prepare(const PlaceImage *spec, uid_t uid, gid_t gid, const Ids *ids, Image **out, GError **error);
-/** One that was made here: spec->made. ABSENT when it, or a layer of it, is not there any more. */
-bool image_made(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error);
+/** One that was made here: spec->made. ABSENT when it, or a layer of it, is not there any more; also when its users are others. */
+bool image_made(const PlaceImage *spec, uid_t uid, const Ids *ids, Image **out, GError **error);
 void image_release(Image *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_release)
 

@@ -23,6 +23,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "executors/images.h"
+#include "executors/ready.h"
 #include "executors/unpack.h"
 
 #define NAME_HEX 26 /* of a layer, as of those that are pulled */
@@ -44,6 +45,19 @@ static char *layers_name(uid_t uid)
 	return g_strdup_printf("layers-%u", (unsigned)(geteuid() == 0 ? uid : geteuid()));
 }
 
+/* Of an image whose root has other users; NULL: there are none. */
+static char *users_layers_name(uid_t uid, const Ids *ids)
+{
+	return ids && ids->first_uid ? g_strdup_printf("layers-%u-%u-%u", (unsigned)(geteuid() == 0 ? uid : geteuid()),
+	                                       (unsigned)ids->first_uid, (unsigned)ids->first_gid) : NULL;
+}
+
+/* What other users leave is looked through by root alone: an ordinary user's agent makes images of one. */
+static const Ids *ids_of(const json_t *settings, uid_t uid, gid_t gid)
+{
+	return geteuid() == 0 ? ready_ids(json_get_string(settings, "ids", NULL), uid, gid) : NULL;
+}
+
 static bool is_hex(const char *text, size_t len)
 {
 	return text && strlen(text) == len && strspn(text, "0123456789abcdef") == len;
@@ -56,15 +70,18 @@ static char *record_path(const char *store, const char *key)
 }
 
 /* NULL with ABSENT where there is none that is of use. */
-static json_t *read_record(const char *store, const char *layers, const char *key, GError **error)
+static json_t *read_record(const char *store, uid_t uid, const Ids *ids, const char *key, bool *out_users, GError **error)
 {
+	g_autofree char *one = layers_name(uid);
+	g_autofree char *users = users_layers_name(uid, ids);
 	g_autofree char *path = is_hex(key, KEY_HEX) ? record_path(store, key) : NULL;
 	g_autoptr(GBytes) bytes = path ? fd_read_file(path, RECORD_BYTES_MAX, NULL) : NULL;
 	gsize len = 0;
 	const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL;
 	g_autoptr(json_t) record = len > 0 ? json_parse(text, len, "a record", NULL) : NULL;
-	bool good = record && strcmp(json_get_string(record, "layers_folder", ""), layers) == 0 &&
-	            json_is_object(json_object_get(record, "config"));
+	const char *folder = json_get_string(record, "layers_folder", "");
+	*out_users = g_strcmp0(folder, users) == 0;
+	bool good = record && (*out_users || strcmp(folder, one) == 0) && json_is_object(json_object_get(record, "config"));
 	size_t i;
 	json_t *name;
 	json_array_foreach(json_object_get(record, "layers"), i, name)
@@ -88,17 +105,17 @@ static int hold(int layers_fd, const char *name)
 	return fd_steal(&fd);
 }
 
-bool image_made(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GError **error)
+bool image_made(const PlaceImage *spec, uid_t uid, const Ids *ids, Image **out, GError **error)
 {
-	(void)gid;
-	g_autofree char *layers = layers_name(uid);
-	g_autoptr(json_t) record = read_record(spec->store, layers, spec->made, error);
+	bool users = false;
+	g_autoptr(json_t) record = read_record(spec->store, uid, ids, spec->made, &users, error);
 	if (!record)
 		return false;
 	g_autoptr(Image) image = g_new0(Image, 1);
 	image->layers = g_ptr_array_new_with_free_func(g_free);
 	image->locks = g_array_new(FALSE, FALSE, sizeof(int));
-	image->layers_folder = g_build_filename(spec->store, layers, NULL);
+	image->layers_folder = g_build_filename(spec->store, json_get_string(record, "layers_folder", ""), NULL);
+	image->has_users = users;
 	image->digest = g_strconcat("sha256:", spec->made, NULL);
 	g_autoptr(json_t) whole = json_pack("{s:O,s:{s:[]}}", "config", json_object_get(record, "config"), "rootfs", "diff_ids");
 	g_autofree char *text = json_text(whole);
@@ -120,17 +137,17 @@ bool image_made(const PlaceImage *spec, uid_t uid, gid_t gid, Image **out, GErro
 	return true;
 }
 
-static bool find_made(const char *store, uid_t uid, const char *key)
+static bool find_made(const PlaceImage *spec, uid_t uid, gid_t gid)
 {
 	g_autoptr(Image) image = NULL;
-	const PlaceImage spec = {.store = store, .made = key};
-	return image_made(&spec, uid, 0, &image, NULL);
+	return image_made(spec, uid, ids_of(spec->settings, uid, gid), &image, NULL);
 }
 
 /* ---- what a place has left ---- */
 
 typedef struct Look {
 	const ImageAddition *addition;
+	bool users; /* files belong to several, whose root may read what they have shut */
 	int64_t entries, bytes;
 	int64_t entries_max, bytes_max;
 } Look;
@@ -175,7 +192,8 @@ static bool look_at(Look *look, int at, const char *name, const struct stat *inf
 	if (geteuid() == 0 && look->addition->uid != 0 && info->st_uid == 0 &&
 	        fchownat(at, name, look->addition->uid, look->addition->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_errno(error, errno, "cannot give a file of the layer to the jobs' user");
-	mode_t mode = folder ? (info->st_mode & 01777) | 0700 : (info->st_mode & 0777) | 0600;
+	mode_t more = look->users ? 0 : folder ? 0700 : 0600;
+	mode_t mode = (info->st_mode & (folder ? 01777 : 0777)) | more;
 	if (!S_ISLNK(info->st_mode) && (info->st_mode & 07777) != mode && fchmodat(at, name, mode, 0) < 0)
 		return fail_errno(error, errno, "cannot change the mode of a file of the layer");
 	if (!S_ISLNK(info->st_mode) && !strip_xattrs(at, name, folder, error))
@@ -294,9 +312,10 @@ static bool add_made(const ImageAddition *addition, int64_t *out_bytes, GError *
 	look.entries_max = look.entries_max > 0 ? look.entries_max : ENTRIES_MAX;
 	look.bytes_max = look.bytes_max > 0 ? look.bytes_max : BYTES_MAX;
 	*out_bytes = 0;
-	g_autofree char *folder = layers_name(addition->uid);
+	g_autoptr(json_t) below = read_record(addition->store, addition->uid, ids_of(addition->settings, addition->uid, addition->gid),
+	        addition->from, &look.users, error);
+	const char *folder = json_get_string(below, "layers_folder", "");
 	g_autofree char *path = g_build_filename(addition->store, folder, NULL);
-	g_autoptr(json_t) below = read_record(addition->store, folder, addition->from, error);
 	autofd int layers_fd = below ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (!below || !is_hex(addition->key, KEY_HEX))
 		return error && *error ? false : fail(error, ASSAY_ERROR_SYSTEM, "an image has no key");
@@ -343,10 +362,14 @@ static bool begin_empty(const PlaceImage *spec, uid_t uid, gid_t gid, const char
 
 static bool begin_made(const PlaceImage *spec, uid_t uid, gid_t gid, char **out_key, json_t **out_config, GError **error)
 {
-	g_autofree char *folder = layers_name(uid);
+	const Ids *ids = spec->one_user ? NULL : ids_of(spec->settings, uid, gid);
+	g_autofree char *users = users_layers_name(uid, ids);
+	g_autofree char *folder = users ? g_steal_pointer(&users) : layers_name(uid);
 	g_autoptr(Image) image = NULL;
 	bool empty = strcmp(spec->reference, "scratch") == 0;
-	if (!empty && !image_prepare(spec, uid, gid, NULL, &image, error))
+	PlaceImage base = *spec;
+	base.user = "0"; /* who it is when it is changed */
+	if (!empty && !image_prepare(&base, uid, gid, ids, &image, error))
 		return false;
 	g_autofree char *text = g_strdup_printf("begin\n%s\n%s\n", folder, empty ? "scratch" : image->digest);
 	g_autofree char *key = hash_bytes_hex(text, strlen(text));
@@ -356,7 +379,7 @@ static bool begin_made(const PlaceImage *spec, uid_t uid, gid_t gid, char **out_
 		layers = json_array();
 		for (guint i = 0; i < image->layers->len; i++)
 			json_array_append_new(layers, json_string(image->layers->pdata[i]));
-	} else if (!find_made(spec->store, uid, key) && !begin_empty(spec, uid, gid, folder, &layers, error)) {
+	} else if (!find_made(&(PlaceImage){.store = spec->store, .settings = spec->settings, .made = key}, uid, gid) && !begin_empty(spec, uid, gid, folder, &layers, error)) {
 		return false;
 	}
 	if (layers && !write_record(spec->store, folder, key, layers, config, error))

@@ -33,7 +33,14 @@ bool build_check(const char *uses, const char *image, GError **error)
 bool build_is_kept(const Job *job, const char *key)
 {
 	g_autofree char *store = g_build_filename(json_get_string(job->spec, "data", "."), "images", NULL);
-	return executor_find("container")->maker->find(store, job->owner.uid, key);
+	const PlaceImage image = {.store = store, .settings = json_object_get(job->spec, "images"), .made = key};
+	return executor_find("container")->maker->find(&image, job->owner.uid, job->owner.gid);
+}
+
+bool build_finds(Build *build, const char *key)
+{
+	const PlaceImage image = {.store = build->store, .settings = build->settings, .made = key};
+	return build->maker->find(&image, build->job->owner.uid, build->job->owner.gid);
 }
 
 static void op_free(gpointer data)
@@ -51,6 +58,7 @@ static void op_free(gpointer data)
 	g_strfreev(op->take);
 	g_free(op->dest);
 	g_free(op->mode);
+	g_free(op->owner);
 	g_free(op);
 }
 
@@ -123,7 +131,7 @@ static bool take_files(Build *build, const BuildOp *op, GError **error)
 static bool carry_out(Build *build, const BuildOp *op, int64_t *sum, GError **error)
 {
 	g_autofree char *scratch = g_build_filename(build->folder, "root", NULL);
-	const char *const put[] = {BUILD_COPIER, "put", op->dest, op->dest_is_folder ? "/" : "-", op->mode, NULL};
+	const char *const put[] = {BUILD_COPIER, "put", op->dest, op->dest_is_folder ? "/" : "-", op->mode, op->owner, NULL};
 	const BuildCommand command = {.name = op->argv ? "RUN" : "COPY",
 	        .made = op->from,
 	        .argv = op->argv ? (const char *const *)op->argv : put,
@@ -144,7 +152,7 @@ static bool make_layers(Build *build, GError **error)
 	int64_t sum = 0;
 	for (guint i = 0; i < build->ops->len; i++) {
 		const BuildOp *op = build->ops->pdata[i];
-		bool kept = build->maker->find(build->store, job->owner.uid, op->key);
+		bool kept = build_finds(build, op->key);
 		joblog_sayf(job->log, "", "[%u/%u] %s%s", i + 1, build->ops->len, op->shown, kept ? " (kept)" : "");
 		joblog_flush(job->log, NULL);
 		if (!kept && !carry_out(build, op, &sum, error)) {
@@ -197,7 +205,7 @@ static bool make_image(Build *build, const BuildSource *source, GError **error)
 	joblog_sayf(job->log, "##[group]", "Build container for action use: '%s/%s'.", source->inside, source->image);
 	joblog_flush(job->log, NULL);
 	bool good = make_folders(build, error) && open_file(build, source, error) && build_plan(build, error);
-	bool kept = good && build->maker->find(build->store, job->owner.uid, build->key);
+	bool kept = good && build_finds(build, build->key);
 	good = good && (kept || make_layers(build, error));
 	if (good)
 		joblog_sayf(job->log, "", "Image sha256:%s, %u layers, %s after %.1f s", build->key, build->ops->len,

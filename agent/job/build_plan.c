@@ -175,7 +175,7 @@ static void add_op(Plan *plan, BuildOp *op, const char *files)
 {
 	g_autoptr(Hash) hash = hash_new();
 	const char *const texts[] = {"layer", dockerfile_verb_name(plan->now->verb), plan->stage->key, plan->build->conditions, op->user, op->folder, files, op->take_from, op->dest,
-	        op->dest_is_folder ? "/" : "", op->mode};
+	        op->dest_is_folder ? "/" : "", op->mode, op->owner};
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		hash_text(hash, texts[i]);
 	hash_texts(hash, op->argv);
@@ -479,6 +479,12 @@ static bool read_copy(Plan *plan, Copying *copying, GError **error)
 	g_autofree char *mode = chmod_flag ? expand(plan, chmod_flag, error) : NULL;
 	if ((chmod_flag && !mode) || !read_mode(mode, &op->mode, error))
 		return false;
+	const char *chown_flag = dockerfile_flag(plan->now, "chown");
+	op->owner = chown_flag ? expand(plan, chown_flag, error) : g_strdup("-");
+	if (!op->owner)
+		return false;
+	if (chown_flag && (!op->owner[0] || op->owner[0] == '-' || strlen(op->owner) > 200))
+		return fail(error, ASSAY_ERROR_USER, "--chown=%.40s names nobody", op->owner);
 	if (from ? !take_from_stage(plan, copying, from, error) : !take_from_folder(plan, copying, hash, error))
 		return false;
 	const char *dest = copying->words->pdata[copying->words->len - 1];
@@ -502,6 +508,7 @@ static bool plan_copy(Plan *plan, GError **error)
 	if (!good) {
 		g_free(copying.op->stage);
 		g_free(copying.op->mode);
+		g_free(copying.op->owner);
 		g_free(copying.op->take_from);
 		g_strfreev(copying.op->take);
 		g_free(copying.op->dest);
@@ -584,6 +591,7 @@ static bool begin_image(Plan *plan, const char *reference, char **out_key, json_
 	PlaceImage image = build_place_image(build);
 	image.reference = reference;
 	image.scratch = scratch;
+	image.one_user = build->one_user;
 	if (!build->maker->begin(&image, build->job->owner.uid, build->job->owner.gid, out_key, out_config, error))
 		return false;
 	if (json_array_size(json_object_get(*out_config, "OnBuild")) == 0)
@@ -702,7 +710,36 @@ static void end_plan(Build *build, const Stage *stage)
 	build->key = digest_of(hash);
 }
 
-bool build_plan(Build *build, GError **error)
+/* ---- users ---- */
+
+static bool is_root(const char *user)
+{
+	static const char *const names[] = {"", "0", "root", NULL};
+	g_auto(GStrv) parts = g_strsplit(user ? user : "", ":", 2);
+	return !parts[0] || (g_strv_contains((const char *const *)names, parts[0]) &&
+	                            (!parts[1] || g_strv_contains((const char *const *)names, parts[1])));
+}
+
+/* By the file alone: most that have others say so plainly. */
+static bool says_others(const Dockerfile *file)
+{
+	for (guint i = 0; i < file->instructions->len; i++) {
+		const DockerInstruction *one = file->instructions->pdata[i];
+		if (one->verb == DOCKER_USER && !is_root(one->rest))
+			return true;
+	}
+	return false;
+}
+
+static bool has_others(const Build *build)
+{
+	for (guint i = 0; i < build->ops->len; i++)
+		if (!is_root(((const BuildOp *)build->ops->pdata[i])->user))
+			return true;
+	return !is_root(json_get_string(build->config, "User", ""));
+}
+
+static bool plan_all(Build *build, GError **error)
 {
 	Plan plan = {.build = build, .stages = g_array_new(FALSE, TRUE, sizeof(Stage)), .globals = json_object()};
 	g_array_set_clear_func(plan.stages, stage_clear);
@@ -712,4 +749,20 @@ bool build_plan(Build *build, GError **error)
 	g_array_unref(plan.stages);
 	json_decref(plan.globals);
 	return good;
+}
+
+bool build_plan(Build *build, GError **error)
+{
+	build->one_user = says_others(build->file);
+	if (!plan_all(build, error))
+		return false;
+	if (build->one_user || !has_others(build))
+		return true;
+	/* A base's own user, or one that a variable names. */
+	build->one_user = true;
+	g_ptr_array_set_size(build->ops, 0);
+	g_clear_pointer(&build->last, g_free);
+	g_clear_pointer(&build->key, g_free);
+	g_clear_pointer(&build->config, json_decref);
+	return plan_all(build, error);
 }

@@ -33,6 +33,7 @@ typedef struct BuildOp {
 	char *dest;
 	bool dest_is_folder;
 	char *mode;        /* octal, or "-" */
+	char *owner;       /* "user", "user:group", or "-" */
 } BuildOp;
 
 typedef struct Build {
@@ -49,6 +50,7 @@ typedef struct Build {
 	char *last;          /* the key before the last one, which has the config */
 	char *key;           /* of the result */
 	json_t *config;
+	bool one_user;       /* its commands are run by others than root: one id stands for all of them */
 	int stages_made;     /* folders below `folder` */
 } Build;
 
@@ -73,5 +75,7 @@ bool build_command(Build *build, const BuildCommand *command, GError **error);
 /** What places and pulls of the build have alike. */
 PlaceImage build_place_image(Build *build);
 bool build_is_stopped(void *data);
+/** Is the image of this key kept? */
+bool build_finds(Build *build, const char *key);
 /** A new folder of the build: its path, the caller's. */
 char *build_make_folder(Build *build, int *out_fd, GError **error);

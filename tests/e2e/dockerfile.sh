@@ -172,7 +172,16 @@ jobs:
       - run: echo "output ${{ steps.simple.outputs.said }}"
       - uses: ./act
       - uses: ./only
+      - uses: ./users
 YML
+mkdir users
+cat >users/Dockerfile <<DOCKER
+FROM $base
+RUN echo >/given && chown worker:staff /given
+COPY --chown=worker Dockerfile /worker/
+ADD --chown=0:50 Dockerfile /group
+ENTRYPOINT ["/bin/stat", "-c", "%u:%g of %n", "/given", "/worker", "/worker/Dockerfile", "/group"]
+DOCKER
 mkdir only
 cat >only/dockerfile <<DOCKER
 FROM scratch AS nothing
@@ -327,6 +336,15 @@ walk() { # WHO: everything, by `run_as` as it is defined then
 	has "a layer has nothing of the builder's" "| nothing of the builder"
 	has "neither secrets nor the workspace" "| no secret, 0 repos"
 	has "an action that is a Dockerfile alone, from scratch" "| no action.yml, and no base: /mine:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin FROM scratch AS nothing"
+	# root's agent has a range of ids where nothing else does; an ordinary user's makes images of one
+	if ls -d "$images"/layers-*-*-* >/dev/null 2>&1 && [ "$who" = root ]; then
+		has "its users" "| 1234:50 of /given"
+		has "COPY --chown" "| 1234:1234 of /worker/Dockerfile"
+		has "ADD --chown" "| 0:50 of /group"
+	else
+		has "one user, and chown that succeeds" "| 0:0 of /given"
+		has "COPY --chown likewise" "| 0:0 of /worker/Dockerfile"
+	fi
 	has "post-entrypoint" "| the post entrypoint"
 	hasnt "secrets are masked" "do-not-tell"
 	count=$(layers "$images")

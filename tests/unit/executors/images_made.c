@@ -19,6 +19,7 @@
 #include "agent/base/hash.h"
 #include "agent/executor.h"
 #include "executors/images.h"
+#include "executors/ready.h"
 #include "tests/lib/oci.h"
 
 typedef struct Fixture {
@@ -71,6 +72,12 @@ static void tear_down(Fixture *fixture, gconstpointer data)
 		g_free(texts[i]);
 }
 
+static bool finds(Fixture *fixture, const char *key)
+{
+	const PlaceImage image = {.store = fixture->store, .made = key};
+	return fixture->executor->maker->find(&image, 0, 0);
+}
+
 /* Runs a command in a place of an image; what it changed lies in the scratch folder then. Its exit code. */
 static int runs_words(Fixture *fixture, const char *made, const char *const *argv)
 {
@@ -113,7 +120,7 @@ static char *adds(Fixture *fixture, const char *from)
 	if (!fixture->executor->maker->add(&addition, &bytes, &error))
 		g_error("%s", error->message);
 	g_assert_cmpint(bytes, >=, 0);
-	g_assert_true(fixture->executor->maker->find(fixture->store, 0, key));
+	g_assert_true(finds(fixture, key));
 	g_assert_true(fd_remove_tree(fixture->scratch, NULL));
 	return key;
 }
@@ -155,7 +162,7 @@ static void what_overlayfs_would_obey_goes(Fixture *fixture, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Image) image = NULL;
 	const PlaceImage spec = {.store = fixture->store, .made = key};
-	g_assert_true(image_made(&spec, 0, 0, &image, &error));
+	g_assert_true(image_made(&spec, 0, ready_ids(NULL, 0, 0), &image, &error));
 	g_autofree char *layer = g_build_filename(image->layers_folder, image->layers->pdata[image->layers->len - 1], NULL);
 	const char *const inner[] = {"hidden", "d", "."};
 	for (size_t i = 0; i < G_N_ELEMENTS(inner); i++) {
@@ -188,7 +195,7 @@ static void devices_and_great_layers_are_refused(Fixture *fixture, gconstpointer
 	        .scratch = fixture->scratch, .config = fixture->config};
 	g_assert_false(fixture->executor->maker->add(&addition, &bytes, &error));
 	g_assert_nonnull(strstr(error->message, "more than 10 files"));
-	g_assert_false(fixture->executor->maker->find(fixture->store, 0, key));
+	g_assert_false(finds(fixture, key));
 	g_assert_true(fd_remove_tree(fixture->scratch, NULL));
 	if (geteuid() != 0)
 		return;
@@ -205,8 +212,8 @@ static void records_that_are_not_whole_are_none(Fixture *fixture, gconstpointer 
 	const ImageMaker *maker = fixture->executor->maker;
 	g_assert_cmpint(runs(fixture, fixture->begin, "echo >/x"), ==, 0);
 	g_autofree char *key = adds(fixture, fixture->begin);
-	g_assert_false(maker->find(fixture->store, 0, "../../etc/passwd"));
-	g_assert_false(maker->find(fixture->store, 0, "00"));
+	g_assert_false(finds(fixture, "../../etc/passwd"));
+	g_assert_false(finds(fixture, "00"));
 	g_autofree char *file = g_strconcat(key, ".json", NULL);
 	g_autofree char *path = g_build_filename(fixture->store, "made", file, NULL);
 	g_autofree char *text = NULL;
@@ -214,15 +221,15 @@ static void records_that_are_not_whole_are_none(Fixture *fixture, gconstpointer 
 	static const char *const bad[] = {"", "{", "{\"layers_folder\":\"layers-0\",\"layers\":[\"../../../etc\"],\"config\":{}}", "[]"};
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_assert_true(g_file_set_contents(path, bad[i], -1, NULL));
-		g_assert_false(maker->find(fixture->store, 0, key));
+		g_assert_false(finds(fixture, key));
 	}
 	g_assert_true(g_file_set_contents(path, text, -1, NULL));
-	g_assert_true(maker->find(fixture->store, 0, key));
+	g_assert_true(finds(fixture, key));
 	ImageSweep sweep;
 	g_autoptr(GError) error = NULL;
 	g_assert_true(image_sweep(fixture->store, 0, 1, &sweep, &error)); /* to one byte: all that nobody holds */
 	g_assert_cmpint(sweep.layers, >=, 1);
-	g_assert_false(maker->find(fixture->store, 0, key));
+	g_assert_false(finds(fixture, key));
 	int64_t bytes;
 	const ImageAddition addition = {.store = fixture->store, .from = "00", .key = key, .config = fixture->config};
 	g_assert_false(maker->add(&addition, &bytes, &error));
@@ -238,7 +245,7 @@ static void stage_file(Fixture *fixture, const char *path, const char *text)
 
 static int copies(Fixture *fixture, const char *dest, const char *folder, const char *mode)
 {
-	const char *const argv[] = {"/run/assay/copy", "put", dest, folder, mode, NULL};
+	const char *const argv[] = {"/run/assay/copy", "put", dest, folder, mode, "-", NULL};
 	return runs_words(fixture, fixture->begin, argv);
 }
 
@@ -263,6 +270,18 @@ static void files_go_where_the_image_says(Fixture *fixture, gconstpointer data)
 	g_autofree char *second = adds(fixture, fixture->begin);
 	g_assert_cmpint(runs(fixture, second, "test -s /folder/one && test \"$(stat -c %a /folder/one)\" = 711"), ==, 0);
 	g_assert_true(fd_remove_tree(fixture->scratch, NULL) && fd_remove_tree(fixture->from, NULL) && fd_make_folder(fixture->from, 0777, NULL));
+	const char *const nobody[] = {"/run/assay/copy", "put", "/new", "-", "-", "no:body", NULL};
+	const char *const some[] = {"/run/assay/copy", "put", "/new", "-", "-", "some:7", NULL};
+	stage_file(fixture, "0.file/one", "1");
+	g_assert_cmpint(runs_words(fixture, fixture->begin, nobody), ==, 1);
+	g_assert_true(fd_remove_tree(fixture->scratch, NULL));
+	g_assert_cmpint(runs(fixture, fixture->begin, "printf 'x:x:1:1\\nsomeone:x:4:4\\nsome:x:5:6\\n' >/etc/passwd"), ==, 0);
+	g_autofree char *named = adds(fixture, fixture->begin);
+	g_assert_cmpint(runs_words(fixture, named, some), ==, 0);
+	g_autofree char *given = adds(fixture, named);
+	bool users = geteuid() == 0 && ready_ids(NULL, 0, 0)->first_uid;
+	g_assert_cmpint(runs(fixture, given, users ? "test \"$(stat -c %u:%g /new)\" = 5:7" : "test -s /new"), ==, 0);
+	g_assert_true(fd_remove_tree(fixture->scratch, NULL) && fd_remove_tree(fixture->from, NULL) && fd_make_folder(fixture->from, 0777, NULL));
 	const char *const take[] = {"/run/assay/copy", "take", "/folder", "/da*", "/data", NULL};
 	g_assert_cmpint(runs_words(fixture, fixture->begin, take), ==, 0);
 	g_autofree char *first = g_build_filename(fixture->from, "0.folder", "a", NULL);
@@ -284,7 +303,7 @@ static void an_image_of_nothing_is_a_begin(Fixture *fixture, gconstpointer data)
 	g_assert_true(fixture->executor->maker->begin(&image, 0, 0, &again, &other, &error));
 	g_assert_cmpstr(key, ==, again);
 	stage_file(fixture, "0.file/one", "1");
-	const char *const argv[] = {"/run/assay/copy", "put", "/one", "-", "-", NULL};
+	const char *const argv[] = {"/run/assay/copy", "put", "/one", "-", "-", "-", NULL};
 	g_assert_cmpint(runs_words(fixture, key, argv), ==, 0);
 	g_autofree char *made = adds(fixture, key);
 	const char *const take[] = {"/run/assay/copy", "take", "/one", NULL};
