@@ -73,6 +73,7 @@ typedef struct PlaceSpec {
 	const char *home_folder; /* host folder that becomes the steps' home; writable */
 	const PlaceMount *mounts;
 	size_t mounts_len;
+	const char *const *devices; /* character devices of the host below /dev that steps may use, NULL-terminated; NULL: none */
 	PlaceNetwork network;
 	const char *const *allow; /* what `full` reaches (agent/model/reach.h), NULL-terminated; NULL: everything outside */
 	uid_t uid;               /* as root: the host's id that the job runs by; otherwise ignored */

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -231,15 +233,49 @@ static bool check_target(const char *target, GError **error)
 	return true;
 }
 
+/* Below /dev, by no detour, and none of those that a place has of its own. */
+static bool is_device_path(const char *path)
+{
+	static const char *const ours[] = {"/dev/pts", "/dev/ptmx", "/dev/shm", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty",
+	        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+	bool good = g_str_has_prefix(path, "/dev/") && path[5] != '\0' && !strpbrk(path, "\n ");
+	g_auto(GStrv) names = g_strsplit(path, "/", 64);
+	for (char **name = names + 1; good && *name; name++)
+		good = **name && strcmp(*name, ".") != 0 && strcmp(*name, "..") != 0;
+	for (size_t i = 0; good && i < G_N_ELEMENTS(ours); i++)
+		good = !g_str_has_prefix(path, ours[i]) || (path[strlen(ours[i])] != '\0' && path[strlen(ours[i])] != '/');
+	return good;
+}
+
 static const char *host_name(const PlaceSpec *spec)
 {
 	return spec->hostname && spec->hostname[0] ? spec->hostname : MOUNTS_USER;
 }
 
+/* "\nc MAJOR:MINOR /dev/NAME" for each device: its template is made anew when it becomes another one. */
+static bool add_device_lines(const PlaceSpec *spec, GString *recipe, GError **error)
+{
+	for (const char *const *one = spec->devices; one && *one; one++) {
+		struct stat info;
+		if (!is_device_path(*one))
+			return fail(error, ASSAY_ERROR_USER, "sandbox: '%s' is no device; give a path below /dev", *one);
+		if (stat(*one, &info) != 0)
+			return fail_errno(error, errno, "sandbox: the device %s", *one);
+		if (!S_ISCHR(info.st_mode))
+			return fail(error, ASSAY_ERROR_USER, "sandbox: %s is no character device; disks are not for jobs", *one);
+		g_string_append_printf(recipe, "\nc %u:%u %s", major(info.st_rdev), minor(info.st_rdev), *one);
+	}
+	return true;
+}
+
 char *mounts_recipe(const PlaceSpec *spec, GError **error)
 {
-	GString *recipe = g_string_new(host_name(spec));
-	for (size_t i = 0; i < spec->mounts_len; i++) {
+	GString *recipe = g_string_new(spec->root ? MOUNTS_RECIPE_OF_IMAGES : host_name(spec));
+	if (!add_device_lines(spec, recipe, error)) {
+		g_string_free(recipe, TRUE);
+		return NULL;
+	}
+	for (size_t i = 0; !spec->root && i < spec->mounts_len; i++) {
 		const PlaceMount *mount = &spec->mounts[i];
 		struct stat info;
 		bool good = check_target(mount->target, error);
@@ -267,6 +303,18 @@ void mounts_begin(Mounts *mounts)
 	};
 }
 
+/* A line of a recipe, see add_device_lines(). */
+static void add_device(Mounts *mounts, const char *line)
+{
+	char *end = NULL;
+	unsigned long first = strtoul(line + 1, &end, 10);
+	unsigned long second = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
+	if (*end != ' ' || !is_device_path(end + 1))
+		return;
+	add_parents(mounts, end + 2);
+	add(mounts, MOUNT_NODE, end + 2, end + 1)->device = makedev((unsigned)first, (unsigned)second);
+}
+
 void mounts_list_template(const char *recipe, Mounts *out)
 {
 	static const char *const folders[] = {"tmp", "var", "run", MOUNTS_RUNNER + 1, "proc", "home", "home/runner"};
@@ -282,7 +330,9 @@ void mounts_list_template(const char *recipe, Mounts *out)
 	/* The processors' layout, for thread pools; nothing else of /sys. */
 	add_same(out, "sys/devices/system");
 	for (char **line = lines[0] ? lines + 1 : lines; *line; line++)
-		if (strlen(*line) > 3 && check_target(*line + 2, NULL))
+		if ((*line)[0] == 'c')
+			add_device(out, *line);
+		else if (strlen(*line) > 3 && check_target(*line + 2, NULL))
 			add(out, MOUNT_POINT, *line + 3, NULL)->is_folder = (*line)[0] == 'd';
 }
 

@@ -471,7 +471,7 @@ static bool sandbox_launch(SandboxPlace *sandbox, const PlaceSpec *spec, GError 
 		.shares_network = spec->shares_network,
 	};
 	layout.service = spec->service && layout.own_network;
-	g_autofree char *recipe = spec->root ? g_strdup(MOUNTS_RECIPE_OF_IMAGES) : mounts_recipe(spec, error);
+	g_autofree char *recipe = mounts_recipe(spec, error);
 	if (!recipe || !(spec->root ? mounts_list_image : mounts_list)(spec, &sandbox->mounts, error))
 		return false;
 	InitSetup setup = {

@@ -304,26 +304,48 @@ static bool sandbox_mounts(Reading *r, const YamlNode *v)
 	if (v->kind != YAML_SEQUENCE)
 		return complain(r, v, "a list of mounts is expected here");
 	Config *config = r->config;
-	config->mounts = g_new0(PlaceMount, v->items_len + 1);
+	config->mounts = g_new0(ConfigMount, v->items_len + 1);
 	for (size_t i = 0; i < v->items_len; i++) {
 		const YamlNode *mount = v->items[i];
 		const char *source = NULL;
 		const char *target = NULL;
 		if (mount->kind != YAML_MAPPING)
-			return complain(r, mount, "a mount is {source: /…, target: /…, writable: false}");
+			return complain(r, mount, "a mount is {source: /…, target: /…, writable: false, forks: false}");
 		for (size_t k = 0; k + 1 < mount->items_len; k += 2)
 			if (strcmp(mount->items[k]->text, "source") != 0 && strcmp(mount->items[k]->text, "target") != 0 &&
-			        strcmp(mount->items[k]->text, "writable") != 0)
-				return complain(r, mount->items[k], "unknown key; a mount has source, target and writable");
+			        strcmp(mount->items[k]->text, "writable") != 0 && strcmp(mount->items[k]->text, "forks") != 0)
+				return complain(r, mount->items[k], "unknown key; a mount has source, target, writable and forks");
 		if (!mount_absolute(r, mount, "source", &source) || !mount_absolute(r, mount, "target", &target))
 			return false;
-		const YamlNode *writable = yaml_get(mount, "writable");
+		const YamlNode *writable = yaml_get(mount, "writable"), *forks = yaml_get(mount, "forks");
 		if (writable && writable->kind != YAML_BOOLEAN)
 			return complain(r, writable, "true or false is expected here");
-		config->mounts[config->mounts_len++] = (PlaceMount){.source = g_strdup(source), .target = g_strdup(target),
-		        .writable = writable && writable->truth};
+		if (forks && forks->kind != YAML_BOOLEAN)
+			return complain(r, forks, "true or false is expected here");
+		config->mounts[config->mounts_len++] = (ConfigMount){.source = g_strdup(source), .target = g_strdup(target),
+		        .writable = writable && writable->truth, .forks = forks && forks->truth};
 	}
 	return true;
+}
+
+static bool sandbox_devices(Reading *r, const YamlNode *v)
+{
+	if (v->kind != YAML_SEQUENCE)
+		return complain(r, v, "a list of devices is expected here, such as [/dev/nvidia*, /dev/dri/renderD128]");
+	GPtrArray *patterns = g_ptr_array_new_with_free_func(g_free);
+	bool good = true;
+	for (size_t i = 0; good && i < v->items_len; i++) {
+		const char *text = v->items[i]->text;
+		if (!text || !g_str_has_prefix(text, "/dev/") || strstr(text, "/../"))
+			good = complain(r, v->items[i], "a path below /dev is expected here; * and ? stand for parts of a name");
+		else
+			g_ptr_array_add(patterns, g_strdup(text));
+	}
+	g_ptr_array_add(patterns, NULL);
+	g_strfreev(r->config->devices);
+	r->config->devices = (char **)g_ptr_array_steal(patterns, NULL);
+	g_ptr_array_unref(patterns);
+	return good;
 }
 
 static bool executors_allowed(Reading *r, const YamlNode *v)
@@ -568,6 +590,7 @@ static const struct {
         {"sandbox", "uid", sandbox_uid},
         {"sandbox", "ids", sandbox_ids},
         {"sandbox", "mounts", sandbox_mounts},
+        {"sandbox", "devices", sandbox_devices},
         {"actions", "sources", actions_sources},
         {"actions", "fetch", actions_fetch},
         {"images", "registries", images_registries},
@@ -672,10 +695,11 @@ void config_free(Config *config)
 	if (!config)
 		return;
 	for (size_t i = 0; i < config->mounts_len; i++) {
-		g_free((char *)(uintptr_t)config->mounts[i].source);
-		g_free((char *)(uintptr_t)config->mounts[i].target);
+		g_free(config->mounts[i].source);
+		g_free(config->mounts[i].target);
 	}
 	g_free(config->mounts);
+	g_strfreev(config->devices);
 	g_free(config->data);
 	g_free(config->listen_address);
 	g_free(config->socket);

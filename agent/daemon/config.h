@@ -9,6 +9,14 @@
 
 #include "agent/executor.h"
 
+/** A folder or file of the host that jobs see. */
+typedef struct ConfigMount {
+	char *source;
+	char *target;
+	bool writable;
+	bool forks; /* jobs of forks see it, too, and never write there */
+} ConfigMount;
+
 typedef struct Config {
 	char *data;            /* data: /var/lib/assay */
 	char *listen_address;  /* listen: 127.0.0.1:8080 */
@@ -40,8 +48,9 @@ typedef struct Config {
 	char *executor_default;
 	uid_t job_uid;         /* sandbox.uid: as root, the host id that jobs run by */
 	gid_t job_gid;
-	PlaceMount *mounts;    /* sandbox.mounts */
+	ConfigMount *mounts;   /* sandbox.mounts */
 	size_t mounts_len;
+	char **devices;        /* sandbox.devices: patterns below /dev, for jobs of trusted events; NULL: none */
 	char **action_sources; /* actions.sources: patterns with {repo}, in order; none: no actions from elsewhere */
 	char **action_fetch;   /* actions.fetch: built-in actions that are fetched instead */
 	json_t *images;        /* images: as a job's worker is told (docs/formats.md); never NULL */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,17 +80,37 @@ static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
 	return limits;
 }
 
-static json_t *mounts_array(const Config *config)
+/* Strangers see what is theirs to see, and write to none of it. */
+static json_t *mounts_array(const Config *config, bool untrusted)
 {
 	json_t *mounts = json_array();
 	for (size_t i = 0; i < config->mounts_len; i++) {
+		const ConfigMount *one = &config->mounts[i];
+		if (untrusted && !one->forks)
+			continue;
 		json_t *mount = json_object();
-		json_set_string(mount, "source", config->mounts[i].source);
-		json_set_string(mount, "target", config->mounts[i].target);
-		json_set_bool(mount, "writable", config->mounts[i].writable);
+		json_set_string(mount, "source", one->source);
+		json_set_string(mount, "target", one->target);
+		json_set_bool(mount, "writable", one->writable && !untrusted);
 		json_array_append_new(mounts, mount);
 	}
 	return mounts;
+}
+
+/* What is there of them now: a driver that is loaded later makes more. Disks are never given. */
+static json_t *devices_array(const Config *config)
+{
+	json_t *devices = json_array();
+	for (char **one = config->devices; *one; one++) {
+		glob_t found = {0};
+		struct stat info;
+		if (glob(*one, 0, NULL, &found) == 0)
+			for (size_t i = 0; i < found.gl_pathc; i++)
+				if (stat(found.gl_pathv[i], &info) == 0 && S_ISCHR(info.st_mode))
+					json_array_append_new(devices, json_string(found.gl_pathv[i]));
+		globfree(&found);
+	}
+	return devices;
 }
 
 /* Where actions of other repositories come from. Strangers' runs are not told what other repos there are here. */
@@ -282,7 +303,9 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *repo, c
 	describe_network(config, network_of(daemon, repo, internal), object);
 	json_set_int(object, "uid", config->job_uid);
 	json_set_int(object, "gid", config->job_gid);
-	json_set(object, "mounts", mounts_array(config));
+	json_set(object, "mounts", mounts_array(config, is_untrusted(internal)));
+	if (config->devices && !is_untrusted(internal))
+		json_set(object, "devices", devices_array(config));
 	json_set(object, "images", images_object(daemon));
 	json_set_string(object, "server_url", daemon_url(daemon));
 	json_set_bool(object, "untrusted", is_untrusted(internal));

@@ -176,6 +176,8 @@ static bool add_volume(Job *job, const char *text, GArray *mounts, GPtrArray *te
 		return fail(error, ASSAY_ERROR_USER, "volumes: '%s': there is no Docker here, and its socket would be root on this machine",
 		        text);
 	if (source && source[0] == '/' && !inside) {
+		if (json_get_bool(job->spec, "untrusted", false))
+			return fail(error, ASSAY_ERROR_DENIED, "volumes: '%s' is a path of this machine, which runs of forks do not see", text);
 		if (!host_path_allowed(job, source, volume.read_only))
 			return fail(error, ASSAY_ERROR_DENIED,
 			        "volumes: '%s' is a path of this machine; an admin allows those in images.volumes%s", text,
@@ -249,11 +251,13 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 		g_string_append_printf(hosts, "%s\n", (const char *)options->hosts->pdata[i]);
 	const bool neighbours = spec->shares_network || spec->network_of;
 	g_autofree const char **allow = job_allow(job);
+	g_autofree const char **devices = job_devices(job);
 	const PlaceSpec place = {.work_folder = spec->work_folder,
 	        .home_folder = home,
 	        .mounts = (const PlaceMount *)(const void *)mounts->data,
 	        .mounts_len = mounts->len,
 	        .network = network_of(job, neighbours),
+	        .devices = devices,
 	        .allow = allow,
 	        .uid = job->owner.uid,
 	        .gid = job->owner.gid,

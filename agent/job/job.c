@@ -114,9 +114,8 @@ PlaceNetwork job_network(const Job *job)
 	return place_network_parse(json_get_string(job->spec, "network", "none"), &network) ? network : PLACE_NETWORK_NONE;
 }
 
-const char **job_allow(const Job *job)
+static const char **texts_of(const json_t *list)
 {
-	const json_t *list = json_object_get(job->spec, "allow");
 	size_t count = json_array_size(list);
 	if (!json_is_array(list))
 		return NULL;
@@ -126,6 +125,16 @@ const char **job_allow(const Job *job)
 		out[i] = text ? text : "";
 	}
 	return out;
+}
+
+const char **job_allow(const Job *job)
+{
+	return texts_of(json_object_get(job->spec, "allow"));
+}
+
+const char **job_devices(const Job *job)
+{
+	return texts_of(json_object_get(job->spec, "devices"));
 }
 
 /* The place's folder in memory, or _temp on the disk: files that live for one step are not worth an inode there. */
@@ -165,11 +174,13 @@ static bool open_place(Job *job, GError **error)
 	g_autofree char *work = g_build_filename(job->task->folder, "work", NULL);
 	g_autofree char *home = g_build_filename(job->task->folder, "home", NULL);
 	g_autofree const char **allow = job_allow(job);
+	g_autofree const char **devices = job_devices(job);
 	const PlaceSpec spec = {.work_folder = work,
 	        .home_folder = home,
 	        .mounts = mounts,
 	        .mounts_len = count,
 	        .network = job_network(job),
+	        .devices = devices,
 	        .allow = allow,
 	        .uid = job->owner.uid,
 	        .gid = job->owner.gid,

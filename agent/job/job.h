@@ -127,6 +127,8 @@ int job_open_workspace(Job *job, GError **error);
 PlaceNetwork job_network(const Job *job);
 /** What `full` reaches, for a PlaceSpec: the array is the caller's (g_free), its texts the job's; NULL: everything outside. */
 const char **job_allow(const Job *job);
+/** Which devices of this machine its steps may use, likewise; the caller's array, with the spec's texts. */
+const char **job_devices(const Job *job);
 /** Opens runner_fd, before each command anew where it is on the disk: a step may have removed or replaced it. */
 bool job_open_runner(Job *job, GError **error);
 /** Writes the event's payload to where github.event_path says. */

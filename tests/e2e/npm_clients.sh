@@ -9,11 +9,16 @@ for place in "${places[@]}"; do [ -n "$packages" ] || [ ! -d "$place/artifact-2"
 command -v node >/dev/null && [ -d "$packages/@actions/artifact" ] ||
 	die "node and the packages of tests/e2e/npm-clients are needed: tests/run installs them (ASSAY_NPM_CLIENTS names their node_modules)"
 packages=$(cd "$packages" && pwd -P)
+mkdir -m 777 "$work/ours" "$work/shown"
 cat >"$work/assay.yml" <<YML
 sandbox:
   mounts:
-    - {source: $packages, target: /home/runner/npm/node_modules}
+    - {source: $packages, target: /home/runner/npm/node_modules, forks: true}
+    - {source: $work/ours, target: /srv/ours, writable: true}
+    - {source: $work/shown, target: /srv/shown, writable: true, forks: true}
+  devices: ["/dev/net/tu?", "/dev/assay-*"]
 YML
+device=$([ -c /dev/net/tun ] && echo /dev/net/tun || :)
 agent_start --config "$work/assay.yml"
 repo_new acme/wire
 mkdir -p "$clone/.assay/workflows" "$clone/kit"
@@ -164,6 +169,7 @@ jobs:
           rm -rf deps ~/.tool; mkdir -p deps ~/.tool; echo poison > deps/link
           node src/kit/caches.mjs save victim-1
           rm -rf deps; node src/kit/caches.mjs restore victim-1; cat deps/link
+          echo "STRANGER SEES [$(ls /srv)] [$(touch /srv/shown/x 2>/dev/null && echo wrote)] [$(ls -d /dev/net/* 2>/dev/null)]"
 YML
 cat >"$clone/.assay/workflows/victim.yml" <<'YML'
 on: workflow_dispatch
@@ -177,6 +183,7 @@ jobs:
         id: cache
         with: {path: "deps\n~/.tool", key: victim-1, restore-keys: victim-}
       - run: echo "BUILT-IN SAYS [${{ steps.cache.outputs.cache-hit }}] $(ls)"
+      - run: echo "MAIN SEES [$(echo $(ls /srv))] [$(touch /srv/shown/x && touch /srv/ours/x && echo wrote)] [$(ls -d /dev/net/* 2>/dev/null)]"
 YML
 commit "Use GitHub's clients"
 run=$(run_of "$(push)")
@@ -224,11 +231,13 @@ wait_status "$run" success 120
 has "a stranger has no token" "TOKEN []"
 has "a stranger reads what main stored" "STRANGER READ"
 has "and finds again what it stored itself" "RESTORED victim-1 victim-1"
+has "it sees mounts that are for forks, writes to none, and has no device" "STRANGER SEES [shown] [] []"
 "$ASSAY" runs dispatch acme/wire victim.yml --ref main --wait >/dev/null
 run=$("$ASSAY" runs list --json | jq -r '.runs[0].id')
 "$ASSAY" runs log "$run" >"$work/run-log"
 has "main does not meet a stranger's cache by a client" "RESTORED victim-1 undefined"
 has "nor by the built-in action" "BUILT-IN SAYS []"
+has "main has what the config lists" "MAIN SEES [ours shown] [wrote] [$device]"
 expect "no worker's folder is left" "" "$(jobs_left)"
 agent_stop
 

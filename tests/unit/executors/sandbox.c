@@ -1186,6 +1186,15 @@ static void case_image(Case *at)
 		g_assert_cmpstr(kept, ==, "below\n");
 		close_place(at);
 	}
+	if (access("/dev/net/tun", F_OK) == 0) {
+		g_autofree char *scratch = NULL;
+		at->spec.devices = (const char *const[]){"/dev/net/tun", NULL};
+		open_image(at, false, &scratch);
+		g_autofree char *seen = shell(at, "ls /dev/net");
+		g_assert_cmpstr(seen, ==, "tun\n");
+		close_place(at);
+		at->spec.devices = NULL;
+	}
 	/* An image whose folder is a link would have us write elsewhere: it is refused. */
 	sh(at->root, "cd \"$1\"; rm -rf layers/below/etc; ln -s /tmp layers/below/etc");
 	g_autofree char *layers = g_build_filename(at->root, "layers", NULL);
@@ -1226,6 +1235,37 @@ static void case_left_open(Case *at)
 	Child child = start(at, argv, -1);
 	g_assert_cmpint(finish(at, &child).exit_code, ==, 0); /* what lies beneath the root is as it was */
 	close(folder);
+}
+
+static void case_devices(Case *at)
+{
+	static const char *const tun[] = {"/dev/net/tun", NULL};
+	static const char *const refused[] = {"/dev/../etc/passwd", "/tmp/device", "/dev/null", "/dev/pts/0", "/dev/", "/dev/shm/x", "/dev/not-there",
+	        "/dev/fd/0", NULL};
+	if (access(tun[0], F_OK) < 0) {
+		printf("# NOT HERE: /dev/net/tun, as a device that is not every job's\n");
+		_exit(NOT_HERE);
+	}
+	open_place(at);
+	g_autofree char *before = shell(at, "ls -d /dev/net 2>/dev/null; true");
+	g_assert_cmpstr(before, ==, "");
+	close_place(at);
+	at->spec.devices = tun;
+	open_place(at);
+	g_autofree char *after = shell(at, "ls /dev/net && [ -c /dev/net/tun ] && { exec 3<>/dev/net/tun; } && echo opened; rm /dev/net/tun 2>/dev/null || echo kept");
+	g_assert_cmpstr(after, ==, "tun\nopened\nkept\n");
+	close_place(at);
+	for (const char *const *one = refused; *one; one++) {
+		const char *const devices[] = {*one, NULL};
+		g_autoptr(GError) error = NULL;
+		at->spec.devices = devices;
+		g_assert_false(executor_sandbox.open(&at->spec, &at->place, &error));
+		g_assert_nonnull(strstr(error->message, *one));
+	}
+	at->spec.devices = NULL;
+	open_place(at);
+	g_autofree char *again = shell(at, "ls -d /dev/net 2>/dev/null; true");
+	g_assert_cmpstr(again, ==, "");
 }
 
 /* ---- running them ---- */
@@ -1373,6 +1413,7 @@ static Case cases[] = {
 	{.name = "lets_the_runner_listen_inside", .run = case_service},
 	{.name = "keeps_limits", .run = case_limits},
 	{.name = "mounts_what_was_asked_for_and_follows_no_link", .run = case_mounts},
+	{.name = "has_the_devices_that_were_asked_for", .run = case_devices, .needs_tun = true},
 	{.name = "refuses_folders_behind_descriptors", .run = case_strange_folders},
 	{.name = "opens_nothing_through_a_folder_left_open", .run = case_left_open},
 	{.name = "takes_a_large_environment", .run = case_large_environment},

@@ -90,6 +90,29 @@ static void unknown_key_is_refused_with_its_place(void)
 	g_assert_nonnull(strstr(error->message, ":3:3: unknown key 'bodi'"));
 }
 
+static void folders_and_devices_are_read_or_refused(void)
+{
+	static const char *const refused[] = {"devices: /dev/null", "devices: [nvidia0]", "devices: [/dev/../etc/passwd]", "devices: [/dev]",
+	        "mounts: [{source: /a, target: /b, forks: 1}]", "mounts: [{source: /a, target: /b, fork: true}]", NULL};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = load("sandbox:\n  devices: [\"/dev/nvidia*\", /dev/kfd]\n  mounts:\n"
+	                                "    - {source: /a, target: /b, writable: true}\n    - {source: /c, target: /d, forks: true}\n", &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(config->devices[0], ==, "/dev/nvidia*");
+	g_assert_cmpstr(config->devices[1], ==, "/dev/kfd");
+	g_assert_null(config->devices[2]);
+	g_assert_cmpint(config->mounts_len, ==, 2);
+	g_assert_true(config->mounts[0].writable && !config->mounts[0].forks);
+	g_assert_true(!config->mounts[1].writable && config->mounts[1].forks);
+	for (const char *const *row = refused; *row; row++) {
+		g_autoptr(GError) why = NULL;
+		g_autofree char *text = g_strdup_printf("sandbox:\n  %s\n", *row);
+		g_autoptr(Config) none = load(text, &why);
+		g_assert_null(none);
+		g_assert_nonnull(strstr(why->message, ":2:"));
+	}
+}
+
 static void limits_are_read_or_refused(void)
 {
 	static const char *const refused[] = {"job_cpus: -1", "job_cpus: 0.001", "job_cpus: many", "job_cpus: 2 cores", "job_cpus: nan",
@@ -209,6 +232,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/config/networks_are_read_or_refused", networks_are_read_or_refused);
+	g_test_add_func("/config/folders_and_devices_are_read_or_refused", folders_and_devices_are_read_or_refused);
 	g_test_add_func("/config/limits_are_read_or_refused", limits_are_read_or_refused);
 	g_test_add_func("/config/installed_file_changes_nothing", installed_file_changes_nothing);
 	g_test_add_func("/config/installed_file_names_the_defaults", installed_file_names_the_defaults);
