@@ -240,6 +240,8 @@ void ids_of_user(Ids *out)
 		out->why_not = g_strdup_printf(
 		        "%s %s; add a range that nobody has: 'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s'",
 		        uid ? "/etc/subgid" : "/etc/subuid", (uid ? small_groups : small_users) ? "gives too few" : "has no entry", shown);
+	else if (!user) /* an entry by number, which newuidmap has no eyes for */
+		out->why_not = g_strdup_printf("user %s has no name in /etc/passwd, by which newuidmap knows people; give it one", shown);
 	else if (access(IDS_NEWUIDMAP, X_OK) < 0 || access(IDS_NEWGIDMAP, X_OK) < 0)
 		out->why_not = g_strdup(IDS_NEWUIDMAP " is not there; install the package uidmap");
 	else if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)

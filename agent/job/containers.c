@@ -282,6 +282,29 @@ static bool open_with(Job *job, const ContainerSpec *spec, const ContainerOption
 	return good || executor || fail(error, ASSAY_ERROR_SYSTEM, "this worker has no executor 'container'");
 }
 
+static bool is_gpu(const char *path)
+{
+	return g_str_has_prefix(path, "/dev/nvidia") || g_str_has_prefix(path, "/dev/dri/") || strcmp(path, "/dev/kfd") == 0;
+}
+
+/* All of the agent's devices are there anyway; without the one that was asked for the job would end later, and stranger. */
+static bool check_devices(const Job *job, const ContainerOptions *options, GError **error)
+{
+	g_autofree const char **devices = job_devices(job);
+	for (guint i = 0; i < options->devices->len; i++) {
+		const char *wish = options->devices->pdata[i];
+		bool gpus = strcmp(wish, CONTAINER_GPUS) == 0;
+		bool there = false;
+		for (const char **one = devices; one && *one && !there; one++)
+			there = gpus ? is_gpu(*one) : g_str_has_prefix(*one, wish) && strchr("/", (*one)[strlen(wish)]);
+		if (!there)
+			return fail(error, ASSAY_ERROR_DENIED, "options: --%s%s%s: %s; an admin lists devices in sandbox.devices", gpus ? "gpus" : "device",
+			        gpus ? "" : " ", gpus ? "" : wish,
+			        json_get_bool(job->spec, "untrusted", false) ? "runs of forks have no devices" : "this agent gives jobs no such device");
+	}
+	return true;
+}
+
 bool containers_open_place(Job *job, const ContainerSpec *spec, Place **out, GError **error)
 {
 	g_auto(ContainerOptions) none = {.env = NULL};
@@ -293,7 +316,7 @@ bool containers_open_place(Job *job, const ContainerSpec *spec, Place **out, GEr
 	}
 	GArray *mounts = g_array_new(FALSE, TRUE, sizeof(PlaceMount));
 	g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-	bool good = true;
+	bool good = check_devices(job, options, error);
 	for (guint i = 0; good && spec->volumes && i < spec->volumes->len; i++)
 		good = add_volume(job, spec->volumes->pdata[i], mounts, texts, error);
 	for (guint i = 0; good && i < options->volumes->len; i++)

@@ -226,6 +226,23 @@ static bool take_volume(ContainerOptions *o, const char *v, GError **error)
 {
 	return add_text(o->volumes, v, error);
 }
+/* By the same name on both sides; the agent's config says which there are. */
+static bool take_device(ContainerOptions *o, const char *v, GError **error)
+{
+	g_auto(GStrv) parts = g_strsplit(v, ":", 3);
+	bool same = parts[0] && (!parts[1] || parts[1][0] != '/' || strcmp(parts[0], parts[1]) == 0);
+	if (!same || !g_str_has_prefix(parts[0], "/dev/") || strstr(parts[0], ".."))
+		return fail(error, ASSAY_ERROR_USER, "'%s' is no device that can be had: a path below /dev, by the same name inside", v);
+	g_ptr_array_add(o->devices, g_strdup(parts[0]));
+	return true;
+}
+static bool take_gpus(ContainerOptions *o, const char *v, GError **error)
+{
+	(void)v; /* all of those that the agent gives */
+	(void)error;
+	g_ptr_array_add(o->devices, g_strdup(CONTAINER_GPUS));
+	return true;
+}
 static bool take_read_only(ContainerOptions *o, const char *v, GError **error)
 {
 	(void)error;
@@ -263,10 +280,10 @@ static const struct {
         {"cap-add", 0, false, NULL, "steps and services have no capabilities here"},
         {"cap-drop", 0, false, take_nothing, NULL},
         {"cpus", 0, false, take_cpus, NULL},
-        {"device", 0, false, NULL, "devices are given by an admin (sandbox.mounts)"},
+        {"device", 0, false, take_device, NULL},
         {"entrypoint", 0, false, take_entrypoint, NULL},
         {"env", 'e', false, take_env, NULL},
-        {"gpus", 0, false, NULL, "devices are given by an admin (sandbox.mounts)"},
+        {"gpus", 0, false, take_gpus, NULL},
         {"health-cmd", 0, false, take_health, NULL},
         {"health-interval", 0, false, take_interval, NULL},
         {"health-retries", 0, false, take_retries, NULL},
@@ -339,7 +356,8 @@ bool container_options_parse(const char *text, ContainerOptions *out, GError **e
 	        .names = g_ptr_array_new_with_free_func(g_free),
 	        .hosts = g_ptr_array_new_with_free_func(g_free),
 	        .tmpfs = g_ptr_array_new_with_free_func(g_free),
-	        .volumes = g_ptr_array_new_with_free_func(g_free)};
+	        .volumes = g_ptr_array_new_with_free_func(g_free),
+	        .devices = g_ptr_array_new_with_free_func(g_free)};
 	g_auto(GStrv) words = NULL;
 	g_autoptr(GError) why = NULL;
 	if (text && !g_shell_parse_argv(text, NULL, &words, &why) && !g_error_matches(why, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
@@ -372,6 +390,7 @@ void container_options_clear(ContainerOptions *options)
 	free_list(&options->hosts);
 	free_list(&options->tmpfs);
 	free_list(&options->volumes);
+	free_list(&options->devices);
 	*options = (ContainerOptions){.env = NULL};
 }
 

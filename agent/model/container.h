@@ -31,7 +31,9 @@ typedef struct ContainerOptions {
 	GPtrArray *hosts;   /* char *: "address name" */
 	GPtrArray *tmpfs;   /* char *: "/folder[:options]" */
 	GPtrArray *volumes; /* char *: as in `volumes` */
+	GPtrArray *devices; /* char *: paths of devices that it cannot do without, or CONTAINER_GPUS */
 } ContainerOptions;
+#define CONTAINER_GPUS "gpus"
 
 /** Splits as a shell does; one that is not understood, or cannot be given here, is USER and named. */
 bool container_options_parse(const char *text, ContainerOptions *out, GError **error);

@@ -158,6 +158,10 @@ jobs:
         command: sleep $long
         options: --health-cmd "echo sick; exit 1" --health-interval 1s --health-retries 2 --health-timeout 1s
     steps: [{run: echo never}]
+  gpu:
+    runs-on: any
+    container: {image: "oci:$2", options: --gpus all}
+    steps: [{run: echo never}]
   refused:
     runs-on: any
     container: {image: "oci:$2", options: --privileged}
@@ -247,6 +251,7 @@ walk() { # WHO: everything, by `run_as` as it is defined then
 	has "what it printed" "about to fail"
 	has "a service that never is healthy" "service 'web' was not healthy after"
 	has "an option is refused by name" "options: --privileged cannot be given"
+	has "a device that there is none of" "options: --gpus: this agent gives jobs no such device; an admin lists devices in sandbox.devices"
 	has "a private image without credentials" "it wants a user and a password; give 'credentials'"
 	has "a path of the host" "'/etc:/host:ro' is a path of this machine"
 	expect "$who: no service is left" 0 "$(processes)"

@@ -46,10 +46,21 @@ static void nothing_is_nothing(void)
 	}
 }
 
+static void devices_are_wishes(void)
+{
+	g_auto(ContainerOptions) o = {.env = NULL};
+	g_assert_true(container_options_parse("--device=/dev/dri:/dev/dri:rw --gpus all --device /dev/kfd:rwm", &o, NULL));
+	g_assert_cmpuint(o.devices->len, ==, 3);
+	g_assert_cmpstr(o.devices->pdata[0], ==, "/dev/dri");
+	g_assert_cmpstr(o.devices->pdata[1], ==, CONTAINER_GPUS);
+	g_assert_cmpstr(o.devices->pdata[2], ==, "/dev/kfd");
+}
+
 static void what_is_not_understood_is_named(void)
 {
 	static const char *const wrong[][2] = {{"--privileged", "--privileged cannot be given"}, {"--network host", "--network cannot"},
-	        {"--cap-add SYS_ADMIN", "--cap-add cannot"}, {"--device /dev/kvm", "--device cannot"}, {"--gpus all", "--gpus cannot"},
+	        {"--cap-add SYS_ADMIN", "--cap-add cannot"}, {"--device /etc/passwd", "no device that can be had"},
+	        {"--device /dev/kvm:/dev/other", "no device that can be had"}, {"--device /dev/../etc", "no device that can be had"},
 	        {"-p 80:80", "--publish cannot"}, {"--pid=host", "--pid cannot"}, {"--security-opt seccomp=unconfined", "weaken"},
 	        {"--unknown", "'--unknown' is not known"}, {"word", "'word' is not known"}, {"--user", "needs a value"},
 	        {"--memory lots", "no size"}, {"--health-interval soon", "no time"}, {"--cpus -1", "no number"}, {"--env NAME", "NAME=value"},
@@ -101,6 +112,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add_func("/container/" #name, name)
 	ADD(options_are_read_as_docker_does);
 	ADD(nothing_is_nothing);
+	ADD(devices_are_wishes);
 	ADD(what_is_not_understood_is_named);
 	ADD(ports);
 	ADD(volumes);
