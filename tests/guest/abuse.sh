@@ -31,7 +31,7 @@ ldd "$build"/assay-agent "$build"/assay-worker "$build"/tests/abuse-unfiltered |
 	xargs -I{} cp -L {} "$work/in/lib/"
 rm -f "$work"/in/lib/lib{c,m}.so*
 status=0
-"$here/run-guest.sh" -i "$image" -d "$work/in" -t "${ASSAY_GUEST_RUN_S:-600}" "$here/inside.sh" "${cases[@]}" || status=$?
-[ $status != 124 ] || { echo "NOT SHOWN: what is missing above: the guest was not through within ${ASSAY_GUEST_RUN_S:-600} s"; exit 77; }
+"$here/run-guest.sh" -i "$image" -d "$work/in" -t "${ASSAY_GUEST_RUN_S:-900}" "$here/inside.sh" "${cases[@]}" || status=$?
+[ $status != 124 ] || { echo "NOT SHOWN: what is missing above: the guest was not through within ${ASSAY_GUEST_RUN_S:-900} s"; exit 77; }
 [ $status != 125 ] || none "it does not come up"
 exit $status

@@ -29,6 +29,6 @@ for name in libgit2 libcurl libarchive libssh2; do
 done
 rm -f "$work"/in/lib/lib{c,m}.so*
 status=0
-"$here/run-guest.sh" -i "$image" -d "$work/in" -t "${ASSAY_GUEST_RUN_S:-300}" "$here/groups_inside.sh" || status=$?
+"$here/run-guest.sh" -i "$image" -d "$work/in" -t "${ASSAY_GUEST_RUN_S:-450}" "$here/groups_inside.sh" || status=$?
 [ $status != 125 ] || none "it does not come up"
 exit $status
