@@ -16,7 +16,8 @@
 #include "agent/store/runs.h"
 #include "tests/lib/store.h"
 
-static const char *const released[] = {"0001.sql", "0002.sql", "0003.sql", "0004.sql", "0005.sql", "0006.sql", "0007.sql", "0008.sql", "0009.sql", "0010.sql"};
+static const char *const released[] = {"0001.sql", "0002.sql", "0003.sql", "0004.sql", "0005.sql", "0006.sql", "0007.sql", "0008.sql", "0009.sql", "0010.sql",
+        "0011.sql"};
 
 static void write_database(const char *path, const char *golden)
 {
