@@ -148,6 +148,16 @@ static bool asks_for_actions(const json_t *definition)
 	return false;
 }
 
+static bool uses_actions(const json_t *definition)
+{
+	size_t i;
+	json_t *step;
+	json_array_foreach(json_object_get(definition, "steps"), i, step)
+		if (json_object_get(step, "uses"))
+			return true;
+	return false;
+}
+
 static json_t *vars_object(Daemon *daemon, int64_t repo, const char *environment, GError **error)
 {
 	if (!daemon->local)
@@ -341,7 +351,8 @@ static void add_credentials(Daemon *daemon, int64_t repo, json_t *secrets)
 }
 
 /* job.json, the caller's. The run's github context goes into it as text: nothing here has to look inside. */
-static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, int64_t *out_timeout_us, GError **error)
+static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, int64_t *out_timeout_us, bool *out_git,
+        GError **error)
 {
 	g_autoptr(json_t) object = json_object();
 	const char *github = NULL;
@@ -357,6 +368,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	json_set(object, "repo", repo_object(daemon, repo));
 	json_set_string(object, "local", json_get_string(daemon->local, "folder", NULL));
 	*out_secrets = NULL;
+	*out_git = true;
 	if (strcmp(task->kind, "plan") == 0) {
 		json_object_update(object, task->input);
 		bool untrusted = json_get_bool(json_object_get(task->input, "event"), "untrusted", false);
@@ -390,6 +402,8 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 			copy_key(object, json_object_get(internal, "run"), "sha");
 		} else if (!describe_job(daemon, task, repo, internal, object, out_secrets, error)) {
 			return NULL;
+		} else {
+			*out_git = uses_actions(json_object_get(internal, "definition"));
 		}
 		json_object_del(contexts, "status");
 	}
@@ -462,6 +476,7 @@ static bool refuse(Daemon *daemon, const Task *task, const GError *why, GError *
 typedef struct Start {
 	Active *active;
 	int secrets_fd;
+	bool git; /* it will look into a repository */
 } Start;
 
 /* In the caller's transaction: folder, description, secrets, state. False only when the store fails. */
@@ -471,9 +486,9 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	g_autoptr(GError) why = NULL;
 	g_autoptr(json_t) secrets = NULL;
 	int64_t timeout_us = 0;
-	g_autofree char *description = describe(daemon, task, &secrets, &timeout_us, &why);
-	g_autofree char *text = NULL;
 	Start start = {.secrets_fd = -1};
+	g_autofree char *description = describe(daemon, task, &secrets, &timeout_us, &start.git, &why);
+	g_autofree char *text = NULL;
 	if (description) {
 		g_autoptr(json_t) none = json_pack("{s:{}}", "secrets");
 		text = json_text(secrets ? secrets : none);
@@ -539,7 +554,7 @@ void dispatch_start(Daemon *daemon, GArray *leased)
 		Start *start = &g_array_index(starts, Start, i);
 		g_autoptr(GError) error = NULL;
 		int64_t task = start->active->task->id;
-		if (!zygote_ask(daemon->zygote, task, start->active->folder, start->secrets_fd, &error))
+		if (!zygote_ask(daemon->zygote, task, start->active->folder, start->git, start->secrets_fd, &error))
 			dispatch_started(task, -1, 0, 0, error, daemon);
 		close(start->secrets_fd);
 	}

@@ -160,13 +160,15 @@ const char *zygote_worker(const Zygote *zygote)
 	return zygote->worker;
 }
 
-bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd, GError **error)
+bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, bool git, int secrets_fd, GError **error)
 {
 	if (zygote->fd < 0 && !start(zygote, error))
 		return false;
 	g_autoptr(json_t) request = json_object();
 	json_set_int(request, "task", task);
 	json_set_string(request, "folder", folder);
+	if (git)
+		json_set_bool(request, "git", true);
 	g_autofree char *text = json_text(request);
 	union {
 		struct cmsghdr header;

@@ -20,7 +20,12 @@ Zygote *zygote_new(const char *worker, ZygoteStarted started, void *data, GError
 void zygote_free(Zygote *zygote);
 /** The program that it is; borrowed. */
 const char *zygote_worker(const Zygote *zygote);
-/** Asks for a worker on this folder. secrets_fd is borrowed. A zygote that died is started again first. */
-bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, int secrets_fd, GError **error);
+/**
+ * Asks for a worker on this folder. A zygote that died is started again first.
+ *
+ * @git          will it look into a repository? Any worker can, but one that was asked for so is born ready to
+ * @secrets_fd   borrowed
+ */
+bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, bool git, int secrets_fd, GError **error);
 /** Has removed what a worker left on this machine that ended without closing its job. Waits for nothing. */
 void zygote_tidy(Zygote *zygote, int64_t pid);

@@ -296,7 +296,6 @@ static char *cache_path(const Task *task, const char *name)
 
 void action_fetch_init(ActionFetch *fetch, Task *task, const char *repo, const char *ref)
 {
-	git_begin();
 	*fetch = (ActionFetch){.task = task, .name = repo, .ref = ref, .path = cache_path(task, repo)};
 	fetch->is_commit = strlen(ref) == GIT_OID_HEXSZ && git_oid_fromstr(&fetch->commit, ref) == 0;
 }

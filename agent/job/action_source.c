@@ -143,6 +143,8 @@ ActionSource *action_source_open(Task *task, const char *repo, const char *ref, 
 		return NULL;
 	}
 	ActionFetch fetch;
+	if (!git_begin(error))
+		return NULL;
 	action_fetch_init(&fetch, task, repo, ref);
 	g_autoptr(ActionSource) source = g_new0(ActionSource, 1);
 	source->task = task;
@@ -168,8 +170,8 @@ void action_source_free(ActionSource *source)
 {
 	if (!source)
 		return;
-	git_tree_free(source->tree);
-	git_repository_free(source->repo);
+	g_clear_pointer(&source->tree, git_tree_free);
+	g_clear_pointer(&source->repo, git_repository_free);
 	g_free(source->name);
 	g_free(source->notice);
 	g_free(source);

@@ -668,9 +668,9 @@ static void free_checkout(Checkout *checkout)
 		g_ptr_array_unref(checkout->modules);
 	g_free(checkout->inside);
 	g_free(checkout->git_inside);
-	git_index_free(checkout->index);
-	git_repository_free(checkout->repo);
-	git_repository_free(checkout->mirror);
+	g_clear_pointer(&checkout->index, git_index_free);
+	g_clear_pointer(&checkout->repo, git_repository_free);
+	g_clear_pointer(&checkout->mirror, git_repository_free);
 	g_free(checkout->ref);
 }
 

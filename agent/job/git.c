@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/error.h"
+#include "agent/base/library.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 /* libgit2 1.5 forgets a match of PCRE for each remote that it makes. */
@@ -15,11 +16,23 @@ const char *__lsan_default_suppressions(void)
 }
 #endif
 
-void git_begin(void)
+struct GitCalls git_calls;
+
+static bool load(GError **error)
+{
+#define SYMBOL(name) {"git_" #name, &git_calls.name},
+	static const LibrarySymbol symbols[] = {GIT_CALLS(SYMBOL)};
+#undef SYMBOL
+	return library_load("libgit2.so." LIBGIT2_SOVERSION, "libgit2-" LIBGIT2_SOVERSION, symbols, G_N_ELEMENTS(symbols), error);
+}
+
+bool git_begin(GError **error)
 {
 	static bool begun;
 	if (begun)
-		return;
+		return true;
+	if (!load(error))
+		return false;
 	begun = true;
 	git_libgit2_init();
 	git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
@@ -28,6 +41,7 @@ void git_begin(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
 		git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
 	/* The system's certificates are the library's default: setting them again would parse them once more, 5 ms. */
+	return true;
 }
 
 static AssayError code_of(int code)

@@ -2,9 +2,10 @@
 /* libgit2 in our family: g_autoptr for its types, its errors as ours, and its start when it is first needed. */
 #pragma once
 
-#include <git2.h>
 #include <glib.h>
 #include <stdbool.h>
+
+#include "agent/job/git_calls.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_repository, git_repository_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_remote, git_remote_free)
@@ -20,8 +21,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_diff, git_diff_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_packbuilder, git_packbuilder_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_config, git_config_free)
 
-/** Starts libgit2 once: no owner checks (mirrors are ours), no global configuration, the system's certificates. */
-void git_begin(void);
+/**
+ * Loads and starts libgit2, once: no owner checks (mirrors are ours), no global configuration, the system's certificates. No call
+ * of its is made before. False with SYSTEM when it is not there.
+ */
+bool git_begin(GError **error);
 /** Sets an error from libgit2's last one: "what: why". ENOTFOUND is ABSENT, AUTH and CERTIFICATE are DENIED. */
 bool git_fail(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /** A name that stays in its folder and is not .git: libgit2 checks that when it writes a tree, not when it reads one. */

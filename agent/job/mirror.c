@@ -260,8 +260,9 @@ static int lock(const char *mirror, GError **error)
 static git_repository *open_place(Task *task, const MirrorPlace *place, MirrorWish wish, git_oid *out_id, char **out_ref,
         char **out_notice, GError **error)
 {
-	git_begin();
 	g_autoptr(git_repository) repo = NULL;
+	if (!git_begin(error))
+		return NULL;
 	/* A commit that is there needs no look at the remote; a tip may have moved. */
 	if (wish.sha && git_repository_open_bare(&repo, place->path) == 0 && find(place, repo, wish, out_id, out_ref))
 		return g_steal_pointer(&repo);

@@ -31,8 +31,8 @@ void source_free(Source *source)
 {
 	if (!source)
 		return;
-	git_tree_free(source->tree);
-	git_repository_free(source->repo);
+	g_clear_pointer(&source->tree, git_tree_free);
+	g_clear_pointer(&source->repo, git_repository_free);
 	autofd_close(&source->local_fd);
 	g_free(source->ref);
 	g_free(source->title);
@@ -62,7 +62,8 @@ static bool open_local(Source *source, const char *folder, GError **error)
 	if (source->local_fd < 0)
 		return fail_errno(error, errno, "cannot open %s", folder);
 	memset(source->sha, '0', GIT_OID_HEXSZ);
-	git_begin();
+	if (!git_begin(error))
+		return false;
 	g_autoptr(git_reference) head = NULL;
 	git_oid id;
 	if (git_repository_open(&source->repo, folder) < 0 || git_repository_head(&head, source->repo) < 0 ||

@@ -3,6 +3,9 @@
  * The zygote: linked, idle, without a secret. A clone of it starts working a millisecond after it was asked for,
  * where exec of a program with this many libraries takes ten. It reads only what the agent sends; a task's folder is
  * first looked at by the child.
+ *
+ * A second zygote, itself a clone of the first, has libgit2 besides (git_calls.h): tasks that need it are its, and the others
+ * do not pay for it. What executors share, both have from the first, which makes the second anew when that was renewed.
  */
 #include "agent/job/zygote.h"
 
@@ -155,8 +158,17 @@ static G_NORETURN void live(int fd)
 	_exit(status);
 }
 
-static bool spare_make(Spare *spare, int socket_fd, GError **error)
+/* One of the two. */
+typedef struct Zygote {
+	int asks_fd;    /* where requests come from: the agent, or the first zygote */
+	int answers_fd; /* where they are answered: the agent */
+	Spare spare;
+	int second_fd;  /* of the first: to the second; -1: there is none */
+} Zygote;
+
+static bool spare_make(Zygote *zygote, GError **error)
 {
+	Spare *spare = &zygote->spare;
 	int pair[2];
 	if (spare->fd >= 0)
 		return true;
@@ -171,7 +183,10 @@ static bool spare_make(Spare *spare, int socket_fd, GError **error)
 		return fail_errno(error, errno, "cannot start a worker");
 	if (pid == 0) {
 		close(fd_steal(&ours));
-		close(socket_fd);
+		close(zygote->asks_fd);
+		if (zygote->answers_fd != zygote->asks_fd)
+			close(zygote->answers_fd);
+		autofd_close(&zygote->second_fd);
 		live(fd_steal(&theirs));
 	}
 	/* The child waits for us, so its pid is still its own. */
@@ -230,23 +245,13 @@ static int tidy(Tidying *tidying)
 	return tidying->len > 0 ? (int)(MAX(tidying->next_us - now, 0) / 1000) + 1 : -1;
 }
 
-static void serve(Spare *spare, Tidying *tidying, int socket_fd, const char *text, size_t len, int secrets_fd)
+static void serve(Zygote *zygote, json_t *request, const char *folder, int secrets_fd, GError *refusal)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(json_t) request = json_parse(text, len, "a request to the zygote", &error);
+	Spare *spare = &zygote->spare;
+	g_autoptr(GError) error = refusal;
 	g_autoptr(json_t) reply = json_object();
-	const char *folder = json_get_string(request, "folder", NULL);
 	json_set_int(reply, "task", json_get_int(request, "task", 0));
-	int64_t gone = json_get_int(request, "tidy", 0);
-	if (gone > 0 && gone <= G_MAXINT32) {
-		tidy_later(tidying, (pid_t)gone);
-		return;
-	}
-	if (!request) {
-		/* error says it */
-	} else if (!folder || !folder[0]) {
-		fail(&error, ASSAY_ERROR_USER, "a request to the zygote names no folder");
-	} else if (spare_make(spare, socket_fd, &error)) {
+	if (!error && spare_make(zygote, &error)) {
 		json_set_int(reply, "pid", spare->pid);
 		json_set_int(reply, "start", spare->start);
 		if (!send_text(spare->fd, folder, secrets_fd)) {
@@ -257,37 +262,118 @@ static void serve(Spare *spare, Tidying *tidying, int socket_fd, const char *tex
 	if (error)
 		json_set_string(reply, "error", error->message);
 	g_autofree char *said = json_text(reply);
-	send_text(socket_fd, said, error ? -1 : spare->pidfd);
-	if (request && folder && folder[0])
-		spare_clear(spare);
+	send_text(zygote->answers_fd, said, error ? -1 : spare->pidfd);
+	spare_clear(spare);
+}
+
+static G_NORETURN void live_as_second(Zygote *zygote);
+
+static bool second_make(Zygote *zygote, GError **error)
+{
+	int pair[2];
+	if (zygote->second_fd >= 0)
+		return true;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail_errno(error, errno, "cannot make a socket pair");
+	autofd int ours = pair[0];
+	autofd int theirs = pair[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return fail_errno(error, errno, "cannot start the process that has git");
+	if (pid == 0) {
+		close(fd_steal(&ours));
+		spare_clear(&zygote->spare); /* the first's, which has it still */
+		zygote->asks_fd = fd_steal(&theirs);
+		live_as_second(zygote);
+	}
+	zygote->second_fd = fd_steal(&ours);
+	return true;
+}
+
+/* What was asked of it before it is served; then it ends, as its workers do. */
+static void second_let_go(Zygote *zygote)
+{
+	autofd_close(&zygote->second_fd);
+	zygote->second_fd = -1;
+}
+
+static void hand_out(Zygote *zygote, Tidying *tidying, const char *text, size_t len, int secrets_fd)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(json_t) request = json_parse(text, len, "a request to the zygote", &error);
+	const char *folder = json_get_string(request, "folder", "");
+	int64_t gone = json_get_int(request, "tidy", 0);
+	if (gone > 0 && gone <= G_MAXINT32) {
+		tidy_later(tidying, (pid_t)gone);
+		return;
+	}
+	if (request && !folder[0])
+		fail(&error, ASSAY_ERROR_USER, "a request to the zygote names no folder");
+	if (!error && json_get_bool(request, "git", false) && second_make(zygote, &error)) {
+		if (send_text(zygote->second_fd, text, secrets_fd))
+			return;
+		fail_errno(&error, errno, "cannot ask the process that has git");
+	}
+	serve(zygote, request, folder, secrets_fd, g_steal_pointer(&error));
 }
 
 /*
  * Lets executors make ready, renew and remove what jobs share or leave; returns when there is a request, or the agent is gone. A
- * spare worker is made when nothing else is to be done, and anew when what it was born with was renewed.
+ * spare worker and the second zygote are made when nothing else is to be done, and anew when what they were born with was
+ * renewed. False when the second ended by itself, perhaps with a request that now nobody answers.
  */
-static void wait_for_request(Spare *spare, Tidying *tidying, int socket_fd, struct pollfd *polls, size_t count)
+static bool wait_for_request(Zygote *zygote, Tidying *tidying, struct pollfd *polls, size_t count)
 {
 	bool refused = false;
 	for (;;) {
-		polls[0] = (struct pollfd){.fd = socket_fd, .events = POLLIN};
-		bool lacks_spare = spare->fd < 0 && !refused;
+		bool lacks_spare = zygote->spare.fd < 0, lacks_second = zygote->second_fd < 0;
+		polls[0] = (struct pollfd){.fd = zygote->asks_fd, .events = POLLIN};
+		polls[count] = (struct pollfd){.fd = zygote->second_fd}; /* hang-up is told unasked */
+		bool makes = (lacks_spare || lacks_second) && !refused;
 		int pause_ms = tidy(tidying);
-		int ready = poll(polls, count, lacks_spare ? 0 : pause_ms);
-		if (ready == 0 && lacks_spare)
-			refused = !spare_make(spare, socket_fd, NULL); /* the request will say why; now we wait for it */
+		int ready = poll(polls, count + 1, makes ? 0 : pause_ms);
+		if (ready == 0 && makes) /* the request will say why it is refused; now we wait for it */
+			refused = lacks_spare ? !spare_make(zygote, NULL) : !second_make(zygote, NULL);
 		if ((ready < 0 && errno != EINTR) || (ready > 0 && polls[0].revents))
-			return;
+			return true;
+		if (ready > 0 && polls[count].revents)
+			return false;
 		for (size_t i = 1; ready > 0 && i < count; i++)
 			if (polls[i].revents) {
 				polls[i].fd = executors[i - 1]->prepare();
-				spare_clear(spare);
+				spare_clear(&zygote->spare);
+				second_let_go(zygote);
 				refused = false;
 			}
 	}
 }
 
-static size_t prepare_executors(struct pollfd polls[EXECUTORS_MAX + 1])
+/* The second's life: as the first's, but that it prepares nothing and has no second. */
+static void live_as_second(Zygote *zygote)
+{
+	g_autoptr(GError) error = NULL;
+	char text[MESSAGE_BYTES_MAX];
+	if (!git_begin(&error)) /* it parses the system's certificates: once here, not in each worker */
+		log_error("git cannot be loaded; its tasks will say so", KV("why", error->message));
+	pages_let_go();
+	pages_settle();
+	for (;;) {
+		autofd int secrets_fd = -1;
+		struct pollfd ask = {.fd = zygote->asks_fd, .events = POLLIN};
+		if (zygote->spare.fd < 0 && poll(&ask, 1, 0) == 0)
+			spare_make(zygote, NULL);
+		ssize_t got = receive(zygote->asks_fd, text, &secrets_fd);
+		if (got <= 0)
+			_exit(got < 0);
+		g_autoptr(GError) refusal = NULL;
+		g_autoptr(json_t) request = json_parse(text, (size_t)got, "a request to the zygote", &refusal);
+		const char *folder = json_get_string(request, "folder", "");
+		serve(zygote, request, folder, secrets_fd, g_steal_pointer(&refusal));
+	}
+}
+
+/* Into polls[1] and further. Returns the number of polls, with the first, which is the agent's. */
+static size_t prepare_executors(struct pollfd *polls)
 {
 	size_t count = 0;
 	for (; executors[count] && count < EXECUTORS_MAX; count++) {
@@ -327,18 +413,20 @@ int zygote_main(int socket_fd)
 		log_error("the zygote has no socket", KV("descriptor", socket_fd));
 		return 2;
 	}
-	git_begin(); /* it parses the system's certificates: once here, not in each worker */
 	warm_up();
-	struct pollfd polls[EXECUTORS_MAX + 1];
+	struct pollfd polls[1 + EXECUTORS_MAX + 1]; /* the agent, executors, the second zygote */
 	size_t polls_len = prepare_executors(polls);
 	pages_let_go();
 	pages_settle();
 	char text[MESSAGE_BYTES_MAX];
-	Spare spare = {.pidfd = -1, .fd = -1};
+	Zygote zygote = {.asks_fd = socket_fd, .answers_fd = socket_fd, .spare = {.pidfd = -1, .fd = -1}, .second_fd = -1};
 	Tidying tidying = {.len = 0};
 	for (;;) {
 		autofd int secrets_fd = -1;
-		wait_for_request(&spare, &tidying, socket_fd, polls, polls_len);
+		if (!wait_for_request(&zygote, &tidying, polls, polls_len)) {
+			log_error("the process that has git ended by itself");
+			return 1;
+		}
 		ssize_t got = receive(socket_fd, text, &secrets_fd);
 		/* The agent is gone; one that was killed may have left answers of ours unread. */
 		if (got == 0 || (got < 0 && errno == ECONNRESET)) {
@@ -351,6 +439,6 @@ int zygote_main(int socket_fd)
 			log_error("the zygote cannot receive", KV("why", g_strerror(errno)));
 			return 1;
 		}
-		serve(&spare, &tidying, socket_fd, text, (size_t)got, secrets_fd);
+		hand_out(&zygote, &tidying, text, (size_t)got, secrets_fd);
 	}
 }
