@@ -20,7 +20,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
-#include "agent/base/hash.h"
 #include "executors/mounts.h"
 #include "executors/netpool.h"
 
@@ -46,7 +45,7 @@ static struct {
 	int wish_fd, wishes_fd;      /* what a clone had to make itself, it tells here */
 	int mounts_fd;               /* the host's table: readable when it has changed */
 	int timer_fd;
-	uint8_t mounts[HASH_BYTES];  /* what the table was */
+	char *mounts;                /* what the table was: its checksum */
 	int64_t renewed_us;
 } shared = {.networks = {{.pidfd = -1, .control_fd = -1}, -1, -1}, .user_fd = -1, .ids_fd = -1, .watch_fd = -1, .wish_fd = -1, .wishes_fd = -1, .mounts_fd = -1, .timer_fd = -1};
 
@@ -243,15 +242,11 @@ void ready_discard(int fd)
 
 /* ---- a process that waits ---- */
 
-static bool read_mounts(uint8_t out[HASH_BYTES])
+/* GLib's hash: this process would need libcrypto for nothing else. */
+static char *read_mounts(void)
 {
 	g_autoptr(GBytes) table = fd_read_file("/proc/self/mountinfo", MOUNTS_BYTES_MAX, NULL);
-	if (!table)
-		return false;
-	gsize len;
-	const void *bytes = g_bytes_get_data(table, &len);
-	hash_bytes(bytes, len, out);
-	return true;
+	return table ? g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, table) : NULL;
 }
 
 static void watch(int fd, uint32_t events)
@@ -276,7 +271,8 @@ static void begin_to_watch(void)
 	watch(shared.wishes_fd, EPOLLIN);
 	watch(shared.mounts_fd, EPOLLPRI | EPOLLERR);
 	watch(shared.timer_fd, EPOLLIN);
-	read_mounts(shared.mounts);
+	g_free(shared.mounts);
+	shared.mounts = read_mounts();
 }
 
 static void want(const char *recipe)
@@ -289,16 +285,17 @@ static void want(const char *recipe)
 /* A mount below /usr or the like is in no template that was made before it. Not more than one renewal a second. */
 static void look_at_mounts(void)
 {
-	uint8_t now[HASH_BYTES];
 	int64_t left_us = shared.renewed_us + PAUSE_US - monotonic_us();
 	if (left_us > 0) {
 		const struct itimerspec later = {.it_value = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000 + 1}};
 		timerfd_settime(shared.timer_fd, 0, &later, NULL);
 		return;
 	}
-	if (!read_mounts(now) || memcmp(now, shared.mounts, sizeof now) == 0)
+	g_autofree char *now = read_mounts();
+	if (!now || g_strcmp0(now, shared.mounts) == 0)
 		return;
-	memcpy(shared.mounts, now, sizeof now);
+	g_free(shared.mounts);
+	shared.mounts = g_steal_pointer(&now);
 	shared.renewed_us = monotonic_us();
 	g_autoptr(GPtrArray) old = g_steal_pointer(&shared.templates);
 	shared.templates = g_ptr_array_new_with_free_func((GDestroyNotify)template_free);

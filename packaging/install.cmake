@@ -37,7 +37,7 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # What is loaded when it is needed first, not linked: shlibdeps cannot see it.
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libarchive13, libcurl4, libgit2-1.5, systemd | systemd-standalone-sysusers, ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libarchive13, libcurl4, libcmark-gfm0.29.0.gfm.6, libcmark-gfm-extensions0.29.0.gfm.6, libgit2-1.5, libssl3, systemd | systemd-standalone-sysusers, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "git, nodejs, passt, python3, python3-pip")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "uidmap")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${CMAKE_SOURCE_DIR}/packaging/deb/postinst;${CMAKE_SOURCE_DIR}/packaging/deb/prerm;${CMAKE_SOURCE_DIR}/packaging/deb/postrm;${CMAKE_SOURCE_DIR}/packaging/deb/conffiles")

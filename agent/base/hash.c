@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hashes. libcrypto's EVP interface is five times faster than GLib's or libsodium's here, if the
- * digest is fetched once and the context kept: so each thread keeps one.
+ * digest is fetched once and the context kept: so each thread keeps one. It is loaded with the first hash: a hundred pages of it are a
+ * process's own, and clones of one that waits would copy them for nothing (docs/decisions/0199).
  */
 #include "agent/base/hash.h"
 
@@ -12,6 +13,38 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "agent/base/autoptr.h"
+#include "agent/base/library.h"
+#include "agent/base/log.h"
+
+#define CALLS(C) \
+	C(CRYPTO_memcmp) C(EVP_DigestFinal_ex) C(EVP_DigestInit_ex2) C(EVP_DigestUpdate) C(EVP_MD_CTX_free) C(EVP_MD_CTX_new) \
+	C(EVP_MD_fetch) C(EVP_sha256) C(HMAC)
+#define FIELD(name) __typeof__(&name) name;
+typedef struct Crypto {
+	CALLS(FIELD)
+} Crypto;
+#undef FIELD
+
+/* Without it there is nothing that can be trusted, so nothing goes on. */
+static const Crypto *crypto(void)
+{
+	static Crypto loaded;
+	static gsize done = 0;
+	if (g_once_init_enter(&done)) {
+#define SYMBOL(name) {#name, &loaded.name},
+		static const LibrarySymbol symbols[] = {CALLS(SYMBOL)};
+#undef SYMBOL
+		g_autoptr(GError) error = NULL;
+		if (!library_load("libcrypto.so.3", "libssl3", symbols, G_N_ELEMENTS(symbols), &error)) {
+			log_error("cannot hash, ending", KV("why", error->message));
+			abort();
+		}
+		g_once_init_leave(&done, 1);
+	}
+	return &loaded;
+}
+
 struct Hash {
 	EVP_MD_CTX *context;
 };
@@ -20,7 +53,7 @@ static const EVP_MD *sha256(void)
 {
 	static gsize digest = 0;
 	if (g_once_init_enter(&digest)) {
-		EVP_MD *fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+		EVP_MD *fetched = crypto()->EVP_MD_fetch(NULL, "SHA256", NULL);
 		g_assert(fetched);
 		g_once_init_leave(&digest, (gsize)fetched);
 	}
@@ -30,28 +63,28 @@ static const EVP_MD *sha256(void)
 Hash *hash_new(void)
 {
 	Hash *hash = g_new0(Hash, 1);
-	hash->context = EVP_MD_CTX_new();
+	hash->context = crypto()->EVP_MD_CTX_new();
 	g_assert(hash->context);
-	g_assert(EVP_DigestInit_ex2(hash->context, sha256(), NULL));
+	g_assert(crypto()->EVP_DigestInit_ex2(hash->context, sha256(), NULL));
 	return hash;
 }
 
 void hash_update(Hash *hash, const void *bytes, size_t len)
 {
-	g_assert(EVP_DigestUpdate(hash->context, bytes, len));
+	g_assert(crypto()->EVP_DigestUpdate(hash->context, bytes, len));
 }
 
 void hash_final(Hash *hash, uint8_t out[HASH_BYTES])
 {
-	g_assert(EVP_DigestFinal_ex(hash->context, out, NULL));
-	g_assert(EVP_DigestInit_ex2(hash->context, NULL, NULL));
+	g_assert(crypto()->EVP_DigestFinal_ex(hash->context, out, NULL));
+	g_assert(crypto()->EVP_DigestInit_ex2(hash->context, NULL, NULL));
 }
 
 void hash_free(Hash *hash)
 {
 	if (!hash)
 		return;
-	EVP_MD_CTX_free(hash->context);
+	crypto()->EVP_MD_CTX_free(hash->context);
 	g_free(hash);
 }
 
@@ -85,7 +118,7 @@ char *hash_bytes_hex(const void *bytes, size_t len)
 void hash_hmac(const void *key, size_t key_len, const void *bytes, size_t len, uint8_t out[HASH_BYTES])
 {
 	g_assert(key_len <= INT32_MAX);
-	g_assert(HMAC(EVP_sha256(), key, (int)key_len, bytes, len, out, NULL));
+	g_assert(crypto()->HMAC(crypto()->EVP_sha256(), key, (int)key_len, bytes, len, out, NULL));
 }
 
 void hex_write(const uint8_t *bytes, size_t len, char *out)
@@ -114,7 +147,7 @@ bool hex_read(const char *text, uint8_t *out, size_t len)
 
 bool equal_constant_time(const void *a, const void *b, size_t len)
 {
-	return CRYPTO_memcmp(a, b, len) == 0;
+	return crypto()->CRYPTO_memcmp(a, b, len) == 0;
 }
 
 void random_bytes(void *bytes, size_t len)

@@ -19,6 +19,8 @@
 #include "agent/base/autoptr.h"
 #include "agent/base/error.h"
 #include "agent/base/json.h"
+#include "agent/base/library.h"
+#include "agent/base/log.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1 /* it wants more addresses than there is memory */
@@ -31,22 +33,49 @@
 #define MEMORY_BYTES (256UL * 1024 * 1024)
 #define PART_BYTES (128 * 1024) /* what fits a line of events, however it is escaped */
 
+/* Few jobs write a summary, so the library is loaded with the first. */
+#define CALLS(C) \
+	C(cmark_find_syntax_extension) C(cmark_node_free) C(cmark_parser_attach_syntax_extension) C(cmark_parser_feed) \
+	C(cmark_parser_finish) C(cmark_parser_free) C(cmark_parser_get_syntax_extensions) C(cmark_parser_new) C(cmark_render_html)
+#define FIELD(name) __typeof__(&name) name;
+static struct {
+	bool loaded;
+	CALLS(FIELD)
+	__typeof__(&cmark_gfm_core_extensions_ensure_registered) register_extensions;
+} lib;
+#undef FIELD
+
+static bool load(GError **error)
+{
+#define SYMBOL(name) {#name, &lib.name},
+	static const LibrarySymbol symbols[] = {CALLS(SYMBOL)};
+#undef SYMBOL
+	static const LibrarySymbol extensions[] = {{"cmark_gfm_core_extensions_ensure_registered", &lib.register_extensions}};
+	lib.loaded = lib.loaded || (library_load("libcmark-gfm.so." CMARK_GFM_VERSION_STRING,
+	                                    "libcmark-gfm" CMARK_GFM_VERSION_STRING, symbols, G_N_ELEMENTS(symbols), error) &&
+	                                   library_load("libcmark-gfm-extensions.so." CMARK_GFM_VERSION_STRING,
+	                                           "libcmark-gfm-extensions" CMARK_GFM_VERSION_STRING, extensions, 1, error));
+	return lib.loaded;
+}
+
 char *summary_render(const char *markdown, size_t len)
 {
 	static const char *const extensions[] = {"table", "strikethrough", "autolink", "tasklist"};
-	cmark_gfm_core_extensions_ensure_registered();
+	if (!load(NULL))
+		return NULL;
+	lib.register_extensions();
 	const int options = CMARK_OPT_UNSAFE | CMARK_OPT_VALIDATE_UTF8;
-	cmark_parser *parser = cmark_parser_new(options);
+	cmark_parser *parser = lib.cmark_parser_new(options);
 	for (size_t i = 0; i < G_N_ELEMENTS(extensions); i++) {
-		cmark_syntax_extension *extension = cmark_find_syntax_extension(extensions[i]);
+		cmark_syntax_extension *extension = lib.cmark_find_syntax_extension(extensions[i]);
 		if (extension)
-			cmark_parser_attach_syntax_extension(parser, extension);
+			lib.cmark_parser_attach_syntax_extension(parser, extension);
 	}
-	cmark_parser_feed(parser, markdown, len);
-	cmark_node *document = cmark_parser_finish(parser);
-	char *html = cmark_render_html(document, options, cmark_parser_get_syntax_extensions(parser));
-	cmark_node_free(document);
-	cmark_parser_free(parser);
+	lib.cmark_parser_feed(parser, markdown, len);
+	cmark_node *document = lib.cmark_parser_finish(parser);
+	char *html = lib.cmark_render_html(document, options, lib.cmark_parser_get_syntax_extensions(parser));
+	lib.cmark_node_free(document);
+	lib.cmark_parser_free(parser);
 	return html;
 }
 
@@ -99,6 +128,11 @@ static char *read_whole(int fd)
 char *summary_html(const char *markdown, size_t len)
 {
 	int ends[2];
+	g_autoptr(GError) error = NULL;
+	if (!load(&error)) { /* here: the clone may open nothing */
+		log_warning("a summary is shown as it was written", KV("why", error->message));
+		return NULL;
+	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return NULL;
 	pid_t child = fork();

@@ -348,6 +348,21 @@ static bool wait_for_request(Zygote *zygote, Tidying *tidying, struct pollfd *po
 	}
 }
 
+/* What libraries set up with their first use is set up here, not in each clone again. */
+static void warm_up(void)
+{
+	char text[CLOCK_TEXT_BYTES];
+	clock_text(now_us(), text); /* the time zone */
+}
+
+static void warm_up_second(void)
+{
+	static const char text[] = "first";
+	uint8_t digest[HASH_BYTES];
+	hash_bytes(text, sizeof text, digest);
+	hash_hmac(text, sizeof text, text, sizeof text, digest);
+}
+
 /* The second's life: as the first's, but that it prepares nothing and has no second. */
 static void live_as_second(Zygote *zygote)
 {
@@ -355,6 +370,7 @@ static void live_as_second(Zygote *zygote)
 	char text[MESSAGE_BYTES_MAX];
 	if (!git_begin(&error)) /* it parses the system's certificates: once here, not in each worker */
 		log_error("git cannot be loaded; its tasks will say so", KV("why", error->message));
+	warm_up_second();
 	pages_let_go();
 	pages_settle();
 	for (;;) {
@@ -388,16 +404,6 @@ static void retire_executors(void)
 	for (size_t i = 0; executors[i]; i++)
 		if (executors[i]->retire)
 			executors[i]->retire();
-}
-
-/* What libraries set up with their first use is set up here, not in each clone again. */
-static void warm_up(void)
-{
-	char text[CLOCK_TEXT_BYTES];
-	uint8_t digest[HASH_BYTES];
-	clock_text(now_us(), text); /* the time zone */
-	hash_bytes(text, strlen(text), digest);
-	hash_hmac(text, strlen(text), text, strlen(text), digest);
 }
 
 int zygote_main(int socket_fd)

@@ -15,7 +15,7 @@ done
 work=$(mktemp -d "${TMPDIR:-/tmp}/assay-guest.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 # abuse.sh names the same packages, so one image serves both
-image=$(timeout "${ASSAY_GUEST_BUILD_S:-300}" "$here/make-guest.sh" -p "python3 git jq iproute2 libarchive13 libcurl4 libgit2-1.5 busybox-static" 2>"$work/log") ||
+image=$(timeout "${ASSAY_GUEST_BUILD_S:-300}" "$here/make-guest.sh" -p "python3 git jq iproute2 libarchive13 libcurl4 libgit2-1.5 libssl3 busybox-static" 2>"$work/log") ||
 	none "it was not built within ${ASSAY_GUEST_BUILD_S:-300} s: $(tail -1 "$work/log")"
 mkdir -p "$work/in/bin" "$work/in/lib"
 cp "$build"/assay "$build"/assay-agent "$build"/assay-worker "$work/in/bin/"
