@@ -233,6 +233,7 @@ void store_trim(Store *store)
 	if (store->depth > 0)
 		return;
 	forget_statements(store);
+	g_clear_pointer(&store->hook_secrets, g_hash_table_unref);
 	sqlite3_db_release_memory(store->db);
 }
 
@@ -243,6 +244,7 @@ void store_close(Store *store)
 	forget_statements(store);
 	sqlite3_close_v2(store->db); /* an open transaction is rolled back */
 	autofd_close(&store->wal_fd);
+	g_clear_pointer(&store->hook_secrets, g_hash_table_unref);
 	sodium_free(store->key);
 	g_free(store->path);
 	g_free(store);

@@ -25,7 +25,7 @@ bool deliveries_put(Store *store, const char *forge, const char *delivery, const
 	g_autoptr(json_t) none = json_object();
 	int64_t id = 0;
 	bool fresh = false;
-	if (!sql_int(store, QUERY_DELIVERY_PUT,
+	if (!sql_insert_fresh(store, QUERY_DELIVERY_PUT,
 	            VALUES(TEXT(forge), TEXT(delivery), TEXT(repo), TEXT(event_of(headers)), INT(received_us),
 	                    JSON(headers ? headers : none), BYTES(body ? body : "", body_len)),
 	            &id, &fresh, error))

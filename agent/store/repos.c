@@ -13,6 +13,7 @@
 #define CREDENTIAL "credential" /* likewise */
 #define CREDENTIAL_BYTES_MAX (64 * 1024)
 #define WEBHOOK "webhook" /* what the secret is sealed as: not a name that secrets_set() takes */
+#define HOOK_SECRETS_MAX 64
 
 bool sql_repo_id(Store *store, const char *name, bool removed, int64_t *out_id, GError **error)
 {
@@ -37,6 +38,12 @@ static bool check(const char *name, const char *url, const json_t *settings, GEr
 	return true;
 }
 
+/* Whoever writes a repo's row calls it, before. */
+static void forget_hook_secrets(Store *store)
+{
+	g_clear_pointer(&store->hook_secrets, g_hash_table_unref);
+}
+
 bool repos_put(Store *store, const char *name, const char *url, const void *webhook_secret, size_t secret_len,
         const json_t *settings, int64_t *out_id, GError **error)
 {
@@ -47,6 +54,7 @@ bool repos_put(Store *store, const char *name, const char *url, const void *webh
 	if (webhook_secret)
 		sealed = seal(store, 0, name, WEBHOOK, webhook_secret, secret_len);
 	const void *bytes = sealed ? g_bytes_get_data(sealed, &len) : NULL;
+	forget_hook_secrets(store);
 	return sql_int(store, QUERY_REPO_PUT,
 	        VALUES(TEXT(name), TEXT(url), TEXT(json_get_string(settings, "network", NULL)),
 	                TEXT(json_get_string(settings, "default_branch", NULL)),
@@ -64,6 +72,7 @@ bool repos_remove(Store *store, const char *name, GError **error)
 		return fail(error, ASSAY_ERROR_USER, "'%s' is not a repo and cannot be removed", name);
 	if (!sql_atomic_begin(store, error))
 		return false;
+	forget_hook_secrets(store);
 	bool ok = sql_run(store, QUERY_REPO_REMOVE, VALUES(INT(id), INT(now_us())), error) &&
 	        sql_run(store, QUERY_REPO_SECRETS_REMOVE, VALUES(INT(id)), error) &&
 	        sql_run(store, QUERY_SCHEDULE_FORGET, VALUES(INT(id)), error) &&
@@ -93,14 +102,50 @@ json_t *repos_list(Store *store, const char *after, int64_t limit, GError **erro
 	return sql_page(store, QUERY_REPO_LIST, VALUES(INT(page.at), INT(page.rows)), "repos", &page, error);
 }
 
-GBytes *repos_webhook_secret(Store *store, const char *name)
+/* *out_sure: what is returned is so, and not for want of memory or of a disk that reads. */
+static GBytes *read_hook_secret(Store *store, const char *name, bool *out_sure)
 {
-	g_auto(Rows) rows = sql_query(store, QUERY_REPO_SECRET, VALUES(TEXT(name)), NULL);
-	if (!rows_next(&rows, NULL))
+	g_autoptr(GError) error = NULL;
+	g_auto(Rows) rows = sql_query(store, QUERY_REPO_SECRET, VALUES(TEXT(name)), &error);
+	bool found = rows_next(&rows, &error);
+	*out_sure = !found && !error;
+	if (!found)
 		return NULL;
 	size_t len = 0;
 	const void *bytes = rows_bytes(&rows, 0, &len);
-	return seal_open(store, 0, name, WEBHOOK, bytes, len);
+	GBytes *secret = seal_open(store, 0, name, WEBHOOK, bytes, len);
+	*out_sure = secret != NULL;
+	return secret;
+}
+
+static void release_secret(void *secret)
+{
+	if (secret)
+		g_bytes_unref(secret);
+}
+
+/*
+ * Each delivery asks for the secret of one of a few repos: to find, open and guard it anew was a fifth of a delivery's cost.
+ * So what was opened is kept as it is, in guarded and locked memory like the key; and that there is none is kept as well, so that
+ * the time tells nothing. The table is for a few: when it is full, it begins anew. Inside a transaction, which may yet
+ * be undone, it is neither read nor filled.
+ */
+GBytes *repos_webhook_secret(Store *store, const char *name)
+{
+	bool is_sure = false;
+	if (store->depth > 0)
+		return read_hook_secret(store, name, &is_sure);
+	if (!store->hook_secrets)
+		store->hook_secrets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, release_secret);
+	void *kept = NULL;
+	if (g_hash_table_lookup_extended(store->hook_secrets, name, NULL, &kept))
+		return kept ? g_bytes_ref(kept) : NULL;
+	GBytes *secret = read_hook_secret(store, name, &is_sure);
+	if (g_hash_table_size(store->hook_secrets) >= HOOK_SECRETS_MAX)
+		g_hash_table_remove_all(store->hook_secrets);
+	if (is_sure)
+		g_hash_table_insert(store->hook_secrets, g_strdup(name), secret ? g_bytes_ref(secret) : NULL);
+	return secret;
 }
 
 bool repos_set_credential(Store *store, int64_t repo, const char *kind, const char *text, GError **error)

@@ -237,6 +237,18 @@ bool sql_insert(Store *store, Query query, const SqlValue *values, size_t count,
 	return true;
 }
 
+bool sql_insert_fresh(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_id, bool *out_fresh,
+        GError **error)
+{
+	int64_t changed = 0;
+	if (!sql_run_counted(store, query, values, count, &changed, error))
+		return false;
+	*out_fresh = changed > 0;
+	if (changed > 0)
+		*out_id = sqlite3_last_insert_rowid(store->db);
+	return true;
+}
+
 int sql_control(Store *store, Query query)
 {
 	sqlite3_stmt *statement = sql_prepare(store, query, NULL);

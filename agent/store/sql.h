@@ -32,6 +32,7 @@ struct Store {
 	uint64_t committed; /* store_changes() as it was before the open transaction */
 	int wal_fd;         /* the write-ahead log, for store_sync(); -1 until then */
 	uint8_t *key;       /* 32 bytes in guarded, locked memory */
+	GHashTable *hook_secrets; /* repos.c: opened webhook secrets by repo's name; NULL until one was asked for */
 };
 
 typedef struct SqlValue {
@@ -84,6 +85,9 @@ bool sql_run_counted(Store *store, Query query, const SqlValue *values, size_t c
         GError **error);
 /** Runs an INSERT of one row; *out_id (may be NULL): its key. Cheaper than RETURNING, which makes a table of its own. */
 bool sql_insert(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_id, GError **error);
+/** The same where a conflict does nothing: *out_fresh tells whether there is a new row; *out_id is written if so. */
+bool sql_insert_fresh(Store *store, Query query, const SqlValue *values, size_t count, int64_t *out_id, bool *out_fresh,
+        GError **error);
 /** Runs one of the statements that begin and end transactions: no values, and no look at the transaction's state. */
 int sql_control(Store *store, Query query);
 /** The first column of the first row; *out_found false and *out untouched when there is none. Both may be NULL. */

@@ -18,6 +18,40 @@ static char *secret_of(Store *store, const char *name)
 	return bytes ? g_strndup(bytes, len) : NULL;
 }
 
+/* What was opened is kept; whatever changes a repo must be seen at once. */
+static void a_kept_webhook_secret_is_the_one_that_holds(void)
+{
+	g_autoptr(Store) store = test_store();
+	int64_t id = 0;
+	g_assert_null(secret_of(store, "acme/digits"));
+	assert_ok(repos_put(store, "acme/digits", "file:///x", "one", 3, NULL, &id, &error));
+	for (int i = 0; i < 2; i++) {
+		g_autofree char *first = secret_of(store, "acme/digits");
+		g_assert_cmpstr(first, ==, "one");
+	}
+	assert_ok(store_begin(store, &error));
+	assert_ok(repos_put(store, "acme/digits", "file:///x", "two", 3, NULL, &id, &error));
+	g_autofree char *inside = secret_of(store, "acme/digits");
+	g_assert_cmpstr(inside, ==, "two");
+	store_rollback(store);
+	g_autofree char *undone = secret_of(store, "acme/digits");
+	g_assert_cmpstr(undone, ==, "one");
+	assert_ok(repos_put(store, "acme/digits", "file:///x", "three", 5, NULL, &id, &error));
+	g_autofree char *changed = secret_of(store, "acme/digits");
+	g_assert_cmpstr(changed, ==, "three");
+	for (int i = 0; i < 200; i++) {
+		g_autofree char *name = g_strdup_printf("acme/stranger%d", i);
+		g_assert_null(secret_of(store, name));
+	}
+	g_autofree char *after = secret_of(store, "acme/digits");
+	g_assert_cmpstr(after, ==, "three");
+	assert_ok(repos_remove(store, "acme/digits", &error));
+	g_assert_null(secret_of(store, "acme/digits"));
+	assert_ok(repos_put(store, "acme/stranger7", "file:///x", "known", 5, NULL, &id, &error));
+	g_autofree char *known = secret_of(store, "acme/stranger7");
+	g_assert_cmpstr(known, ==, "known");
+}
+
 static void has_the_shape_of_the_api(void)
 {
 	g_autoptr(Store) store = test_store();
@@ -133,6 +167,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/repos/credentials_are_sealed_and_go_with_the_repo", credentials_are_sealed_and_go_with_the_repo);
+	g_test_add_func("/repos/a_kept_webhook_secret_is_the_one_that_holds", a_kept_webhook_secret_is_the_one_that_holds);
 	g_test_add_func("/repos/has_the_shape_of_the_api", has_the_shape_of_the_api);
 	g_test_add_func("/repos/putting_again_keeps_what_is_not_said", putting_again_keeps_what_is_not_said);
 	g_test_add_func("/repos/a_webhook_secret_is_not_in_the_file", a_webhook_secret_is_not_in_the_file);
