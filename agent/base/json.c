@@ -90,6 +90,30 @@ json_t *json_string_any(const char *bytes, size_t len)
 	return json_string(valid);
 }
 
+void json_append_string(GString *out, const char *text)
+{
+	g_autofree char *valid = g_utf8_validate(text, -1, NULL) ? NULL : g_utf8_make_valid(text, -1);
+	const char *at = valid ? valid : text;
+	g_string_append_c(out, '"');
+	while (*at) {
+		size_t plain = 0;
+		while ((uint8_t)at[plain] >= ' ' && at[plain] != '"' && at[plain] != '\\')
+			plain++;
+		g_string_append_len(out, at, (gssize)plain);
+		at += plain;
+		if (!*at)
+			break;
+		static const char named[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+		const char *is_named = strchr(named, *at);
+		if (is_named)
+			g_string_append_printf(out, "\\%c", letters[is_named - named]);
+		else
+			g_string_append_printf(out, "\\u%04X", (unsigned)(uint8_t)*at);
+		at++;
+	}
+	g_string_append_c(out, '"');
+}
+
 void json_set_string(json_t *object, const char *key, const char *text)
 {
 	json_set(object, key, text ? json_string_any(text, strlen(text)) : json_null());

@@ -42,5 +42,7 @@ void json_set_time(json_t *object, const char *key, int64_t time_us);
 /** Takes value. */
 void json_set(json_t *object, const char *key, json_t *value);
 
+/** Appends text as json_text() would write it, with its quotes; what is not UTF-8 becomes U+FFFD. */
+void json_append_string(GString *out, const char *text);
 /** A JSON string of any bytes: what is not UTF-8 becomes U+FFFD. Never NULL. */
 json_t *json_string_any(const char *bytes, size_t len);

@@ -2,35 +2,19 @@
 /* Webhook requests. The pair of forge and delivery id is unique, which is what makes a repeat harmless. */
 #include "agent/store/deliveries.h"
 
-#include <string.h>
-
 #include "agent/store/sql.h"
 
-/* Where a forge writes the event's name; for the list alone, so a forge that is missing here loses nothing else. */
-static const char *event_of(const json_t *headers)
+bool deliveries_put(Store *store, const DeliverySpec *spec, int64_t *out_id, bool *out_fresh, GError **error)
 {
-	static const char *const names[] = {"x-github-event", "x-gitea-event", "x-forgejo-event", "x-gitlab-event",
-	        "x-event-key", "x-assay-event"};
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		const char *event = json_get_string(headers, names[i], NULL);
-		if (event)
-			return event;
-	}
-	return NULL;
-}
-
-bool deliveries_put(Store *store, const char *forge, const char *delivery, const char *repo, const json_t *headers,
-        const void *body, size_t body_len, int64_t received_us, int64_t *out_id, bool *out_fresh, GError **error)
-{
-	g_autoptr(json_t) none = json_object();
 	int64_t id = 0;
 	bool fresh = false;
 	if (!sql_insert_fresh(store, QUERY_DELIVERY_PUT,
-	            VALUES(TEXT(forge), TEXT(delivery), TEXT(repo), TEXT(event_of(headers)), INT(received_us),
-	                    JSON(headers ? headers : none), BYTES(body ? body : "", body_len)),
+	            VALUES(TEXT(spec->forge), TEXT(spec->delivery), TEXT(spec->repo), TEXT(spec->event), INT(spec->received_us),
+	                    TEXT(spec->headers ? spec->headers : "{}"), BYTES(spec->body ? spec->body : "", spec->body_len)),
 	            &id, &fresh, error))
 		return false;
-	if (!fresh && !sql_int(store, QUERY_DELIVERY_ID, VALUES(TEXT(forge), TEXT(delivery)), &id, NULL, error))
+	if (!fresh && out_id &&
+	        !sql_int(store, QUERY_DELIVERY_ID, VALUES(TEXT(spec->forge), TEXT(spec->delivery)), &id, NULL, error))
 		return false;
 	if (out_id)
 		*out_id = id;

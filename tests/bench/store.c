@@ -32,17 +32,15 @@ static void name_next(char out[32])
 
 static void group_through_store(Store *store)
 {
-	static json_t *headers;
-	if (!headers)
-		headers = test_json("{'x-github-event':'push','content-type':'application/json'}");
 	assert_ok(store_begin(store, &error));
 	for (int i = 0; i < GROUP; i++) {
 		char name[32];
-		int64_t id = 0;
 		bool fresh = false;
 		name_next(name);
-		assert_ok(deliveries_put(store, "github", name, "acme/digits", headers, body, sizeof body, now_us(), &id, &fresh,
-		        &error));
+		const DeliverySpec spec = {.forge = "github", .delivery = name, .repo = "acme/digits", .event = "push",
+		        .headers = "{\"content-type\":\"application/json\",\"x-github-event\":\"push\"}", .body = body,
+		        .body_len = sizeof body, .received_us = now_us()};
+		assert_ok(deliveries_put(store, &spec, NULL, &fresh, &error));
 	}
 	assert_ok(store_commit(store, &error));
 }

@@ -16,12 +16,13 @@
 static bool put(Store *store, int number)
 {
 	bool fresh = false;
-	int64_t id = 0;
 	char name[32];
 	static char body[8500];
 	g_snprintf(name, sizeof name, "d-%d", number);
 	memset(body, 'x', sizeof body);
-	return deliveries_put(store, "github", name, "acme/digits", NULL, body, sizeof body, 1, &id, &fresh, NULL) && fresh;
+	const DeliverySpec spec = {.forge = "github", .delivery = name, .repo = "acme/digits", .body = body,
+	        .body_len = sizeof body, .received_us = 1};
+	return deliveries_put(store, &spec, NULL, &fresh, NULL) && fresh;
 }
 
 /* The deliveries that are there, which must be 1 … n without a gap; n. */

@@ -9,8 +9,9 @@
 static int64_t put(Store *store, const char *delivery, const char *repo, const char *body, bool *out_fresh)
 {
 	int64_t id = 0;
-	g_autoptr(json_t) headers = test_json("{'x-github-event':'push'}");
-	assert_ok(deliveries_put(store, "github", delivery, repo, headers, body, strlen(body), 1, &id, out_fresh, &error));
+	const DeliverySpec spec = {.forge = "github", .delivery = delivery, .repo = repo, .event = "push",
+	        .headers = "{\"x-github-event\":\"push\"}", .body = body, .body_len = strlen(body), .received_us = 1};
+	assert_ok(deliveries_put(store, &spec, &id, out_fresh, &error));
 	return id;
 }
 
@@ -26,8 +27,11 @@ static void a_repeat_stores_nothing(void)
 	g_autoptr(json_t) next = deliveries_next(store, NULL);
 	g_assert_cmpstr(json_get_string(next, "body", NULL), ==, "{}");
 	int64_t id = 0;
-	assert_ok(deliveries_put(store, "gitlab", "a", "acme/x", NULL, "", 0, 1, &id, &fresh, &error));
+	const DeliverySpec other = {.forge = "gitlab", .delivery = "a", .repo = "acme/x", .received_us = 1};
+	assert_ok(deliveries_put(store, &other, &id, &fresh, &error));
 	g_assert_true(fresh);
+	assert_ok(deliveries_put(store, &other, NULL, &fresh, &error));
+	g_assert_false(fresh);
 }
 
 static void intake_gets_the_oldest_that_is_new(void)
