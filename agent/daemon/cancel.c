@@ -32,6 +32,11 @@ bool cancel_job(Daemon *daemon, const json_t *job, const char *message, GError *
 	}
 	g_autoptr(Task) task = queue_of_job(daemon->store, id, error);
 	Active *active = task ? g_hash_table_lookup(daemon->active, &task->id) : NULL;
+	if (active && active->ahead) { /* no worker was asked for */
+		active = NULL;
+		daemon->next_void = true;
+		daemon_wake(daemon);
+	}
 	if (active && strcmp(task->kind, "job") == 0) {
 		if (!runs_move_job(daemon->store, id, state, NULL, message, error))
 			return false;

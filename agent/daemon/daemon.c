@@ -163,7 +163,10 @@ void daemon_free(Daemon *daemon)
 {
 	if (!daemon)
 		return;
+	dispatch_forget_next(daemon, true);
 	daemon->stopping = true;
+	dispatch_drop(daemon, g_steal_pointer(&daemon->next));
+	g_clear_handle_id(&daemon->next_source, g_source_remove);
 	folders_forget(daemon);
 	g_clear_handle_id(&daemon->wake_source, g_source_remove);
 	g_clear_handle_id(&daemon->late_source, g_source_remove);

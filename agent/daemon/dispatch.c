@@ -20,6 +20,7 @@
 #include "agent/base/log.h"
 #include "agent/daemon/state.h"
 #include "agent/daemon/watch.h"
+#include "agent/store/audit.h"
 #include "agent/store/repos.h"
 #include "agent/store/runs.h"
 #include "agent/store/secrets.h"
@@ -29,6 +30,7 @@
 #define DEADLINE_SLACK_US (60LL * G_USEC_PER_SEC)  /* the worker ends a job by itself; this is for one that cannot */
 #define KNOWN_REPOS_MAX 500                        /* of which a task is told, as sources of actions */
 #define GRACE_US (10LL * G_USEC_PER_SEC)
+#define NEXT_US (1LL * G_USEC_PER_SEC) /* how long what was made ready may wait for its slot: it knows secrets of then */
 
 /* found: the repo's row; NULL under `assay run`. */
 static json_t *repo_object(Daemon *daemon, const json_t *found)
@@ -435,15 +437,15 @@ void active_free(Active *active)
 		watch_remove(active->watch);
 	if (active->pidfd >= 0)
 		close(active->pidfd);
-	if (active->is_job && !active->ended)
+	if (active->is_job && !active->ended && !active->ahead)
 		active->daemon->jobs_running--;
 	g_free(active->folder);
 	task_free(active->task);
 	g_free(active);
 }
 
-/* Takes task. */
-static Active *active_new(Daemon *daemon, Task *task)
+/* Takes task. One that is ahead holds no slot. */
+static Active *active_new(Daemon *daemon, Task *task, bool ahead)
 {
 	Active *active = g_new0(Active, 1);
 	active->daemon = daemon;
@@ -454,7 +456,8 @@ static Active *active_new(Daemon *daemon, Task *task)
 	active->seen = task->offset;
 	active->noted = task->pid > 0;
 	active->is_job = strcmp(task->kind, "job") == 0;
-	if (active->is_job)
+	active->ahead = ahead;
+	if (active->is_job && !ahead)
 		daemon->jobs_running++;
 	g_hash_table_replace(daemon->active, &active->task->id, active);
 	return active;
@@ -479,8 +482,29 @@ typedef struct Start {
 	bool git; /* it will look into a repository */
 } Start;
 
-/* In the caller's transaction: folder, description, secrets, state. False only when the store fails. */
-static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
+/* The task of a worker that is not to be; the caller's. */
+static Task *take_task(Active *active)
+{
+	Task *task = g_steal_pointer(&active->task);
+	active->task = g_new0(Task, 1);
+	g_hash_table_steal(active->daemon->active, &task->id);
+	active_free(active);
+	return task;
+}
+
+bool dispatch_note(Active *active, GError **error)
+{
+	Daemon *daemon = active->daemon;
+	daemon_touch(daemon, active->task->run);
+	return runs_move_job(daemon->store, active->task->job, RUN_RUNNING, NULL, NULL, error) &&
+	       runs_settle(daemon->store, active->task->run, NULL, error);
+}
+
+/*
+ * In the caller's transaction: folder, description, secrets, and the state of what is not ahead. What is ahead and cannot be made ready
+ * waits in the queue for its slot, and is told then why. False only when the store fails.
+ */
+static bool prepare(Daemon *daemon, Task *taken, bool ahead, GArray *starts, GError **error)
 {
 	g_autoptr(Task) task = taken;
 	g_autoptr(GError) why = NULL;
@@ -498,25 +522,23 @@ static bool prepare(Daemon *daemon, Task *taken, GArray *starts, GError **error)
 	secrets_wipe(json_object_get(secrets, "secrets"));
 	secrets_wipe(json_object_get(secrets, "environment_secrets"));
 	if (start.secrets_fd >= 0) {
-		start.active = active_new(daemon, g_steal_pointer(&task));
+		start.active = active_new(daemon, g_steal_pointer(&task), ahead);
 		start.active->timeout_us = timeout_us;
 		if (folders_make(daemon, start.active->folder, description, &why) && follow_begin(start.active, &why)) {
 			g_array_append_val(starts, start);
-			task = NULL;
-			if (!start.active->is_job)
-				return true;
-			daemon_touch(daemon, start.active->task->run);
-			return runs_move_job(daemon->store, start.active->task->job, RUN_RUNNING, NULL, NULL, error) &&
-			       runs_settle(daemon->store, start.active->task->run, NULL, error);
+			return ahead || !start.active->is_job || dispatch_note(start.active, error);
 		}
 		close(start.secrets_fd);
-		int64_t id = start.active->task->id;
-		task = g_steal_pointer(&start.active->task);
-		start.active->task = g_new0(Task, 1);
-		g_hash_table_steal(daemon->active, &id);
-		active_free(start.active);
+		task = take_task(start.active);
 	}
-	return refuse(daemon, task, why, error);
+	return ahead ? queue_give_back(daemon->store, task->id, task->fence, error) : refuse(daemon, task, why, error);
+}
+
+/* Not under `assay run`, whose jobs are few and whose user reads what goes on. */
+static bool may_go_ahead(const Daemon *daemon, const GArray *starts)
+{
+	return !daemon->next && !daemon->local && !daemon->stopping &&
+	       (starts->len == 0 || !g_array_index(starts, Start, starts->len - 1).active->ahead);
 }
 
 GArray *dispatch_lease(Daemon *daemon, GError **error)
@@ -525,8 +547,11 @@ GArray *dispatch_lease(Daemon *daemon, GError **error)
 	GArray *starts = g_array_new(FALSE, FALSE, sizeof(Start));
 	while (!daemon->stopping) {
 		Task *task = NULL;
-		if (!queue_take(daemon->store, daemon->jobs_running < daemon->jobs_max, now_us(), &task, &why) || !task ||
-		        !prepare(daemon, task, starts, &why))
+		bool ahead = daemon->jobs_running >= daemon->jobs_max && may_go_ahead(daemon, starts);
+		if (!queue_take(daemon->store, ahead || daemon->jobs_running < daemon->jobs_max, now_us(), &task, &why) || !task)
+			break;
+		ahead = ahead && strcmp(task->kind, "job") == 0; /* the others need no slot */
+		if (!prepare(daemon, task, ahead, starts, &why) || ahead)
 			break;
 	}
 	if (!why)
@@ -547,6 +572,74 @@ void dispatch_drop(Daemon *daemon, GArray *starts)
 		g_array_unref(starts);
 }
 
+static gboolean on_next_old(gpointer data)
+{
+	Daemon *daemon = data;
+	daemon->next_source = 0;
+	dispatch_forget_next(daemon, false);
+	if (daemon->next)
+		daemon->next_source = g_timeout_add((guint)(NEXT_US / 1000), on_next_old, daemon);
+	return G_SOURCE_REMOVE;
+}
+
+static void keep_next(Daemon *daemon, const Start *start)
+{
+	daemon->next = g_array_append_vals(g_array_new(FALSE, FALSE, sizeof *start), start, 1);
+	daemon->next_at_us = monotonic_us();
+	daemon->next_audited = audit_count(daemon->store);
+	daemon->next_void = false;
+	if (!daemon->next_source)
+		daemon->next_source = g_timeout_add((guint)(NEXT_US / 1000), on_next_old, daemon);
+}
+
+/* True as well when it is nobody's any more: its job was cancelled, or its repo removed. */
+static bool give_back(Daemon *daemon, const Task *task, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	if (!store_begin_relaxed(daemon->store, error))
+		return false;
+	if (queue_give_back(daemon->store, task->id, task->fence, &why))
+		return store_commit(daemon->store, error);
+	store_rollback(daemon->store);
+	if (error_code_from_type(error_type(why)) == ASSAY_ERROR_BUSY)
+		return true;
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
+}
+
+/* The lease goes first: where the store refuses, what was made ready stays what it is. */
+void dispatch_forget_next(Daemon *daemon, bool always)
+{
+	if (!daemon->next || (!always && !daemon->next_void && daemon->next_audited == audit_count(daemon->store) &&
+	                             monotonic_us() - daemon->next_at_us <= NEXT_US))
+		return;
+	g_autoptr(GError) error = NULL;
+	const Active *active = g_array_index(daemon->next, Start, 0).active;
+	if (!give_back(daemon, active->task, &error)) {
+		log_warning("a task that was made ready cannot be given back, continuing", KV("task", active->task->id), KV("why", error->message));
+		return;
+	}
+	g_autofree char *folder = g_strdup(active->folder);
+	dispatch_drop(daemon, g_steal_pointer(&daemon->next));
+	if (!fd_remove_tree(folder, &error)) /* now: it may be leased again at once */
+		log_warning("a job's folder stays behind, continuing", KV("folder", folder), KV("why", error->message));
+}
+
+Active *dispatch_next(Daemon *daemon)
+{
+	dispatch_forget_next(daemon, daemon->stopping);
+	if (!daemon->next || daemon->stopping)
+		return NULL;
+	Active *active = g_array_index(daemon->next, Start, 0).active;
+	int64_t task = active->task->id;
+	log_debug("what was made ready has its slot", KV("task", task));
+	active->ahead = false;
+	active->moves = true;
+	daemon->jobs_running++;
+	dispatch_start(daemon, g_steal_pointer(&daemon->next));
+	return g_hash_table_lookup(daemon->active, &task); /* the zygote may have refused, and its end is noted then */
+}
+
 void dispatch_start(Daemon *daemon, GArray *leased)
 {
 	g_autoptr(GArray) starts = leased;
@@ -554,6 +647,10 @@ void dispatch_start(Daemon *daemon, GArray *leased)
 		Start *start = &g_array_index(starts, Start, i);
 		g_autoptr(GError) error = NULL;
 		int64_t task = start->active->task->id;
+		if (start->active->ahead) {
+			keep_next(daemon, start);
+			continue;
+		}
 		if (!zygote_ask(daemon->zygote, task, start->active->folder, start->git, start->secrets_fd, &error))
 			dispatch_started(task, -1, 0, 0, error, daemon);
 		close(start->secrets_fd);
@@ -564,15 +661,19 @@ void dispatch_run(Daemon *daemon)
 {
 	g_autoptr(GError) error = NULL;
 	GArray *starts = NULL;
-	if (daemon->stopping || !queue_has_ready(daemon->store, daemon->jobs_running < daemon->jobs_max))
+	dispatch_forget_next(daemon, false);
+	Active *next = daemon->jobs_running < daemon->jobs_max ? dispatch_next(daemon) : NULL;
+	if (daemon->stopping || (!next && !queue_has_ready(daemon->store, daemon->jobs_running < daemon->jobs_max || !daemon->next)))
 		return;
 	if (store_begin_relaxed(daemon->store, &error)) {
-		starts = dispatch_lease(daemon, &error);
+		starts = next && !dispatch_note(next, &error) ? NULL : dispatch_lease(daemon, &error);
 		if (!starts)
 			store_rollback(daemon->store);
 		else if (!daemon_commit(daemon, &error))
 			dispatch_drop(daemon, g_steal_pointer(&starts));
 	}
+	if (starts && next)
+		next->moves = false;
 	if (starts)
 		dispatch_start(daemon, starts);
 	else
@@ -628,10 +729,7 @@ static void not_started(Active *active, const GError *why)
 {
 	Daemon *daemon = active->daemon;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Task) task = g_steal_pointer(&active->task);
-	active->task = g_new0(Task, 1);
-	g_hash_table_steal(daemon->active, &task->id);
-	active_free(active);
+	g_autoptr(Task) task = take_task(active);
 	if (!store_begin_relaxed(daemon->store, &error)) {
 		log_error("cannot note a task that did not start", KV("why", error->message));
 	} else if (!refuse(daemon, task, why, &error) || !daemon_commit(daemon, &error)) {
@@ -695,7 +793,7 @@ static int64_t pid_from_events(const Active *active)
 
 static void adopt(Daemon *daemon, Task *taken)
 {
-	Active *active = active_new(daemon, taken);
+	Active *active = active_new(daemon, taken, false);
 	Task *task = active->task;
 	int64_t known_start = task->pid_start;
 	if (task->pid == 0)

@@ -235,8 +235,23 @@ static bool is_refusal(Active *active, const GError *why, GError **error)
 }
 
 /*
+ * Do these lines end in a job's success? Then its slot is free, whatever comes of them here. After a failure the job that is made ready
+ * may be one that need not run any more.
+ */
+static bool frees_slot(const Active *active, const char *text, size_t len)
+{
+	static const char end[] = "{\"type\":\"end\",", success[] = "\"status\":\"success\"";
+	const char *before = active->is_job && !active->ended && len > 1 && text[len - 1] == '\n' ? memrchr(text, '\n', len - 1) : NULL;
+	const char *last = before ? before + 1 : text;
+	size_t left = (size_t)(text + len - last);
+	return before && left > sizeof end && memcmp(last, end, sizeof end - 1) == 0 &&
+	       memmem(last, left, success, sizeof success - 1) != NULL;
+}
+
+/*
  * Applies the whole lines of text in one transaction; the number of bytes applied, -1 on error. With the end of a job its
- * slot is free: what takes it is leased in the same transaction, unless lease says otherwise.
+ * slot is free: who waits for it is started before anything is written, and what comes after that one is leased in the same
+ * transaction, unless lease says otherwise.
  */
 static int64_t apply_lines(Active *active, const char *text, size_t len, bool lease, GError **error)
 {
@@ -248,9 +263,10 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, bool le
 	 * in its folder until the store's record of it is on the disk as well (folders_release).
 	 */
 	bool promises = memmem(text, len, "\"ask\"", 5) != NULL;
+	Active *next = lease && daemon->adopted && frees_slot(active, text, len) ? dispatch_next(daemon) : NULL;
 	if (!(promises ? store_begin(daemon->store, error) : store_begin_relaxed(daemon->store, error)))
 		return -1;
-	bool good = true;
+	bool good = (!next || dispatch_note(next, error)) && (!active->moves || dispatch_note(active, error));
 	bool had_ended = active->ended;
 	for (const char *line = text; good && line < text + len;) {
 		const char *end = memchr(line, '\n', (size_t)(text + len - line));
@@ -288,6 +304,9 @@ static int64_t apply_lines(Active *active, const char *text, size_t len, bool le
 		active->ended = had_ended;
 		return stuck ? apply_lines(active, text, len, false, error) : -1;
 	}
+	active->moves = false;
+	if (next)
+		next->moves = false;
 	active->noted = active->noted || active->task->pid > 0;
 	active->task->offset += done;
 	active->seen = MAX(active->seen, active->task->offset);
@@ -457,7 +476,7 @@ static void end_unsaid(Active *active)
 	if (active->is_job)
 		daemon->jobs_running--;
 	if (store_begin(daemon->store, &error)) {
-		bool good = queue_finish(daemon->store, task->id, &error);
+		bool good = (!active->moves || dispatch_note(active, &error)) && queue_finish(daemon->store, task->id, &error);
 		if (good && task->job > 0)
 			good = graph_end_job(daemon, task->run, task->job, task->cancelling ? "cancelled" : "failure", cause, message, &error);
 		else if (good)

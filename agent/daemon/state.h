@@ -24,6 +24,8 @@ typedef struct Active {
 	unsigned watch;       /* on events.jsonl */
 	bool is_job;          /* holds a slot */
 	bool ended;           /* its `end` has been applied: only the process is waited for */
+	bool ahead;           /* leased before there is a slot for it: the daemon's `next` */
+	bool moves;           /* it began, and the store does not know yet that its job runs */
 } Active;
 
 struct Daemon {
@@ -34,6 +36,11 @@ struct Daemon {
 	GHashTable *active;   /* int64_t task id → Active, owned */
 	int jobs_running;
 	int jobs_max;
+	GArray *next;         /* the lease of the job that comes next, made ready while all slots are taken; NULL: none */
+	int64_t next_at_us;   /* when it was described (monotonic), and how much people had done by then: */
+	uint64_t next_audited;
+	bool next_void;       /* a job was cancelled since: perhaps this one */
+	guint next_source;
 	guint wake_source;
 	guint late_source;    /* a turn that higher work must not put off any longer */
 	guint expiry_source;
@@ -90,6 +97,15 @@ GArray *dispatch_lease(Daemon *daemon, GError **error);
 void dispatch_start(Daemon *daemon, GArray *leased);
 /** Takes the leases, or NULL. */
 void dispatch_drop(Daemon *daemon, GArray *leased);
+/**
+ * A slot will be free: asks for the worker of the job that was made ready for it. Outside of a transaction. In the next one the caller
+ * has dispatch_note() tell the store. NULL when there is none, or nothing that may be used: then it is in the queue again.
+ */
+Active *dispatch_next(Daemon *daemon);
+/** Gives back what was made ready, if it is old or might be wrong, or if always. Outside of a transaction. */
+void dispatch_forget_next(Daemon *daemon, bool always);
+/** In the caller's transaction: the job of this worker runs. After the commit the caller clears `moves`. */
+bool dispatch_note(Active *active, GError **error);
 void dispatch_started(int64_t task, int pidfd, int64_t pid, int64_t start, const GError *error, void *data);
 void dispatch_adopt(Daemon *daemon);
 void dispatch_arm_deadline(Active *active);

@@ -10,6 +10,11 @@
 #include "agent/base/clock.h"
 #include "agent/store/sql.h"
 
+uint64_t audit_count(const Store *store)
+{
+	return store->audited;
+}
+
 #define FIRST_HASH "0000000000000000000000000000000000000000000000000000000000000000"
 
 typedef struct Entry {
@@ -55,6 +60,7 @@ bool audit_add(Store *store, const char *actor, const char *action, const char *
 {
 	g_autofree char *text = detail ? json_text(detail) : NULL;
 	Entry entry = {.at = now_us(), .actor = actor, .action = action, .subject = subject, .detail = text};
+	store->audited++;
 	return sql_atomic_begin(store, error) && sql_atomic_end(store, add(store, &entry, error), error);
 }
 

@@ -32,6 +32,7 @@ struct Store {
 	uint64_t committed; /* store_changes() as it was before the open transaction */
 	int wal_fd;         /* the write-ahead log, for store_sync(); -1 until then */
 	uint8_t *key;       /* 32 bytes in guarded, locked memory */
+	uint64_t audited;   /* audit_count() */
 	GHashTable *hook_secrets; /* repos.c: opened webhook secrets by repo's name; NULL until one was asked for */
 };
 
