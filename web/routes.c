@@ -116,11 +116,23 @@ const Route routes[] = {
 };
 const size_t routes_len = G_N_ELEMENTS(routes);
 
+/** The methods of a pattern, for 405. */
+static char *allowed_methods(const char *pattern)
+{
+	GString *allowed = g_string_new(NULL);
+	for (size_t i = 0; i < routes_len; i++) {
+		if (!g_str_equal(routes[i].pattern, pattern))
+			continue;
+		bool reads = g_str_equal(routes[i].method, "GET");
+		g_string_append_printf(allowed, "%s%s", allowed->len ? ", " : "", reads ? "GET, HEAD" : routes[i].method);
+	}
+	return g_string_free(allowed, FALSE);
+}
+
 RouteMatch route_match(const char *method, const Target *target, GPtrArray *params)
 {
 	RouteMatch match = {0};
 	const char *pattern = NULL;
-	g_autoptr(GString) allowed = g_string_new(NULL);
 	for (size_t i = 0; i < routes_len && !match.route; i++) {
 		const Route *route = &routes[i];
 		if (pattern ? !g_str_equal(route->pattern, pattern) : !target_fits(target, route->pattern, params))
@@ -128,11 +140,9 @@ RouteMatch route_match(const char *method, const Target *target, GPtrArray *para
 		pattern = route->pattern;
 		if (g_str_equal(route->method, method))
 			match.route = route;
-		bool reads = g_str_equal(route->method, "GET");
-		g_string_append_printf(allowed, "%s%s", allowed->len ? ", " : "", reads ? "GET, HEAD" : route->method);
 	}
 	if (pattern && !match.route)
-		match.allowed = g_string_free(g_steal_pointer(&allowed), FALSE);
+		match.allowed = allowed_methods(pattern);
 	return match;
 }
 

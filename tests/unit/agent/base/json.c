@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON: a string written by hand is the string that the library writes. */
+/* JSON: what is written by hand is what the library writes, what is read by hand is what it reads. */
 #include "agent/base/json.h"
 
 #include <string.h>
+
+#include "agent/base/json_quick.h"
 
 static void assert_same(const char *text)
 {
@@ -25,9 +27,46 @@ static void strings_are_written_as_the_library_does(void)
 	}
 }
 
+static const unsigned flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+
+static void the_usual_is_read_quickly(void)
+{
+	static const char *const texts[] = {"{}", "[]", " [ 1 , -2.5e3 , true , false , null ] ", "\"\\u00fc\\ud83d\\ude42\\n/\"", "-0",
+	        "{\"a\":{\"b\\n\":[{\"c\":\"d\\\"e\"},\"\"]},\"z\":999999999999999999}", "{\"\":{\"\":0}}"};
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autoptr(json_t) quick = json_quick(texts[i], strlen(texts[i]));
+		g_autoptr(json_t) slow = json_loads(texts[i], flags, NULL);
+		g_assert_nonnull(quick);
+		g_assert_true(json_equal(quick, slow));
+	}
+}
+
+/* All of these are left to the library: some it refuses, some it reads. */
+static void the_rest_is_left_to_the_library(void)
+{
+	static const char *const texts[] = {"", " ", "{", "[1,]", "{\"a\":1,}", "{\"a\":1,\"\\u0061\":2}", "01", "1.", ".5", "+1", "1e", "truex",
+	        "[1 2]", "'a'", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\u0000\"", "\"\t\"", "\"\xff\"", "[1]x",
+	        "9223372036854775807", "99999999999999999999", "1e999", "{1:2}", "\xef\xbb\xbf{}"};
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_null(json_quick(texts[i], strlen(texts[i])));
+		g_autoptr(json_t) slow = json_loads(texts[i], flags, NULL);
+		g_autoptr(json_t) got = json_parse(texts[i], strlen(texts[i]), "it", &error);
+		g_assert_true(slow ? json_equal(got, slow) : got == NULL && error != NULL);
+	}
+	g_autofree char *deep = g_strdup_printf("%0100d%0100d", 0, 0);
+	memset(deep, '[', 100);
+	memset(deep + 100, ']', 100);
+	g_assert_null(json_quick(deep, 200));
+	g_autoptr(json_t) read = json_parse(deep, 200, "it", NULL);
+	g_assert_nonnull(read);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/json/strings_are_written_as_the_library_does", strings_are_written_as_the_library_does);
+	g_test_add_func("/json/the_usual_is_read_quickly", the_usual_is_read_quickly);
+	g_test_add_func("/json/the_rest_is_left_to_the_library", the_rest_is_left_to_the_library);
 	return g_test_run();
 }

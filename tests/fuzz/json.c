@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON: what the quick reader accepts, jansson accepts too, as the same value in the same order. */
+#include <glib.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "agent/base/autoptr.h"
+#include "agent/base/json_quick.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	g_autoptr(json_t) quick = json_quick((const char *)data, size);
+	if (!quick)
+		return 0;
+	g_autoptr(json_t) slow = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL,
+	        NULL);
+	g_assert_nonnull(slow);
+	g_assert_true(json_equal(quick, slow));
+	char *got = json_dumps(quick, JSON_COMPACT | JSON_ENCODE_ANY), *want = json_dumps(slow, JSON_COMPACT | JSON_ENCODE_ANY);
+	g_assert_cmpstr(got, ==, want);
+	free(got);
+	free(want);
+	return 0;
+}
