@@ -137,11 +137,12 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	daemon->subscribers = g_array_new(FALSE, FALSE, sizeof(Subscriber));
 	daemon->ended = g_ptr_array_new_with_free_func(g_free);
 	daemon->schedule_fd = -1;
+	daemon->exits_fd = -1;
 	daemon->contexts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	daemon->jobs_max = config->jobs > 0 ? config->jobs : (int)g_get_num_processors();
 	daemon->store = store_open(path, key, error);
 	explicit_bzero(key, sizeof key);
-	if (daemon->store)
+	if (daemon->store && exits_begin(daemon, error))
 		daemon->zygote = zygote_new(worker, dispatch_started, daemon, error);
 	if (!daemon->zygote) {
 		daemon_free(daemon);
@@ -174,6 +175,7 @@ void daemon_free(Daemon *daemon)
 		g_source_remove(daemon->expiry_source);
 	schedule_stop(daemon);
 	g_hash_table_unref(daemon->active);
+	exits_stop(daemon);
 	g_ptr_array_unref(daemon->ended);
 	g_hash_table_unref(daemon->contexts);
 	zygote_free(daemon->zygote);

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
@@ -424,8 +423,6 @@ void active_free(Active *active)
 {
 	if (!active)
 		return;
-	if (active->exit_source)
-		g_source_remove(active->exit_source);
 	if (active->deadline_source)
 		g_source_remove(active->deadline_source);
 	if (active->retry_source)
@@ -435,8 +432,7 @@ void active_free(Active *active)
 	autofd_close(&active->events_fd);
 	if (active->watch)
 		watch_remove(active->watch);
-	if (active->pidfd >= 0)
-		close(active->pidfd);
+	exits_forget(active);
 	if (active->is_job && !active->ended && !active->ahead)
 		active->daemon->jobs_running--;
 	g_free(active->folder);
@@ -680,22 +676,6 @@ void dispatch_run(Daemon *daemon)
 		log_error("tasks wait: the store refuses to lease them", KV("why", error->message));
 }
 
-static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
-{
-	(void)fd;
-	(void)condition;
-	Active *active = data;
-	active->exit_source = 0;
-	follow_exit(active);
-	return G_SOURCE_REMOVE;
-}
-
-static void hold(Active *active, int pidfd)
-{
-	active->pidfd = pidfd;
-	active->exit_source = g_unix_fd_add_full(G_PRIORITY_DEFAULT, pidfd, G_IO_IN, on_process_end, active, NULL);
-}
-
 static gboolean on_deadline(gpointer data)
 {
 	Active *active = data;
@@ -748,11 +728,11 @@ void dispatch_started(int64_t id, int pidfd, int64_t pid, int64_t start, const G
 			close(pidfd);
 		return;
 	}
-	if (why) {
-		not_started(active, why);
+	g_autoptr(GError) unwatched = NULL;
+	if (why || !exits_watch(active, pidfd, &unwatched)) {
+		not_started(active, why ? why : unwatched);
 		return;
 	}
-	hold(active, pidfd);
 	active->task->pid = pid;
 	active->task->pid_start = start;
 	active->task->deadline_us = deadline_of(active);
@@ -812,14 +792,17 @@ static void adopt(Daemon *daemon, Task *taken)
 	}
 	if (!follow_begin(active, &error))
 		log_warning("cannot follow a worker, continuing", KV("task", task->id), KV("why", error->message));
-	if (pidfd >= 0 && process_start(task->pid) == start) {
+	g_autoptr(GError) unwatched = NULL;
+	bool same = pidfd >= 0 && process_start(task->pid) == start;
+	if (same && exits_watch(active, pidfd, &unwatched)) {
 		log_info("worker adopted", KV("task", task->id), KV("pid", task->pid));
-		hold(active, pidfd);
 		dispatch_arm_deadline(active);
 		follow_read(active);
 		return;
 	}
-	if (pidfd >= 0)
+	if (same)
+		log_error("a worker cannot be adopted", KV("task", task->id), KV("why", unwatched->message));
+	else if (pidfd >= 0)
 		close(pidfd);
 	log_info("worker ended while the agent was away", KV("task", task->id));
 	follow_exit(active);

@@ -13,7 +13,6 @@ typedef struct Active {
 	Task *task;
 	char *folder;
 	int pidfd;            /* -1 until the zygote has answered */
-	guint exit_source;    /* on pidfd */
 	guint deadline_source;
 	guint retry_source;   /* the store refused its events: again soon */
 	guint soon_source;    /* its events are read when this rings, if nothing urgent comes before */
@@ -44,6 +43,8 @@ struct Daemon {
 	guint wake_source;
 	guint late_source;    /* a turn that higher work must not put off any longer */
 	guint expiry_source;
+	int exits_fd;         /* the workers' pidfds: exits.c */
+	guint exits_source;
 	int schedule_fd;      /* a timer; -1 while nothing is scheduled */
 	guint schedule_source;
 	bool stopping;
@@ -110,6 +111,14 @@ void dispatch_started(int64_t task, int pidfd, int64_t pid, int64_t start, const
 void dispatch_adopt(Daemon *daemon);
 void dispatch_arm_deadline(Active *active);
 void active_free(Active *active);
+
+/* exits.c: when a worker's process ends, follow_exit() is called. */
+bool exits_begin(Daemon *daemon, GError **error);
+void exits_stop(Daemon *daemon);
+/** Takes pidfd. Where its end cannot be waited for, the worker is killed, and it has none any more. */
+bool exits_watch(Active *active, int pidfd, GError **error);
+/** Lets go of the worker; what it does is its own. */
+void exits_forget(Active *active);
 
 /* follow.c: events.jsonl → store. */
 bool follow_begin(Active *active, GError **error);

@@ -6,11 +6,11 @@
 #include "agent/daemon/watch.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "agent/base/error.h"
+#include "agent/daemon/loop.h"
 
 typedef struct Watcher {
 	unsigned id;
@@ -78,7 +78,7 @@ unsigned watch_add(const char *path, WatchGrew grew, void *data, GError **error)
 			return 0;
 		}
 		watchers = g_ptr_array_new_with_free_func(g_free);
-		g_unix_fd_add_full(G_PRIORITY_DEFAULT, inotify_fd, G_IO_IN, on_inotify, NULL, NULL);
+		loop_add_fd(G_PRIORITY_DEFAULT, inotify_fd, G_IO_IN, on_inotify, NULL);
 	}
 	int descriptor = inotify_add_watch(inotify_fd, path, IN_MODIFY);
 	if (descriptor < 0) {

@@ -6,7 +6,6 @@
 #include "agent/daemon/zygote.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/spawn.h"
+#include "agent/daemon/loop.h"
 
 #define MESSAGE_BYTES 8192
 
@@ -126,7 +126,7 @@ static bool start(Zygote *zygote, GError **error)
 	if (zygote->pidfd < 0)
 		return false;
 	zygote->fd = fd_steal(&ours);
-	zygote->source = g_unix_fd_add_full(G_PRIORITY_HIGH, zygote->fd, G_IO_IN | G_IO_HUP, on_answer, zygote, NULL);
+	zygote->source = loop_add_fd(G_PRIORITY_HIGH, zygote->fd, G_IO_IN | G_IO_HUP, on_answer, zygote);
 	return true;
 }
 
