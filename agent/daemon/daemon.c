@@ -135,7 +135,7 @@ Daemon *daemon_new(const Config *config, const char *worker, GError **error)
 	daemon->active = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)active_free);
 	daemon->touched = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	daemon->subscribers = g_array_new(FALSE, FALSE, sizeof(Subscriber));
-	daemon->ended = g_ptr_array_new_with_free_func(g_free);
+	folders_open(daemon);
 	daemon->schedule_fd = -1;
 	daemon->exits_fd = -1;
 	daemon->contexts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);

@@ -23,6 +23,7 @@
 #define ENDED_WAIT_MS 100
 #define SPARE_PREFIX ".spare-"
 #define HOLLOW_MAX 8 /* empty folders in a spare one */
+#define ENTRIES_BYTES 1024
 
 static void close_folder(DIR *folder)
 {
@@ -48,27 +49,35 @@ static bool is_hollow(int parent_fd, const char *name, int *left)
 	return true;
 }
 
-static bool is_clean(const char *path)
+/* One entry of a task's folder: what each of them has, as it should be? */
+static bool is_known(int fd, const struct dirent64 *entry, bool emptied, int *left)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	g_autoptr(DIR) folder = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!folder) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
+	const char *name = entry->d_name;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return true;
+	if (strcmp(name, "work") == 0 || strcmp(name, "home") == 0)
+		return entry->d_type == DT_DIR && (emptied || is_hollow(fd, name, left));
+	return entry->d_type == DT_REG && (strcmp(name, "job.json") == 0 || strcmp(name, "events.jsonl") == 0);
+}
+
+/*
+ * May the next task have it? A worker that says it has emptied work/ and home/ is believed: the next one strips both again before
+ * it uses them (job_strip_folders), so a lie costs it time and no more. What else is there is looked at here, and only here.
+ */
+static bool is_clean(const char *path, bool emptied)
+{
+	autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_Alignas(struct dirent64) char entries[ENTRIES_BYTES];
+	ssize_t len = -1;
 	int left = HOLLOW_MAX;
-	for (struct dirent *entry; (entry = readdir(folder));) {
-		const char *name = entry->d_name;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
-		bool known = strcmp(name, "work") == 0 || strcmp(name, "home") == 0
-		        ? is_hollow(fd, name, &left)
-		        : strcmp(name, "job.json") == 0 || strcmp(name, "events.jsonl") == 0;
-		if (!known)
-			return false;
-	}
-	return true;
+	while (fd >= 0 && (len = getdents64(fd, entries, sizeof entries)) > 0)
+		for (ssize_t at = 0; at < len;) {
+			const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
+			at += entry->d_reclen;
+			if (!is_known(fd, entry, emptied, &left))
+				return false;
+		}
+	return len == 0;
 }
 
 static char *spare_path(const Daemon *daemon, guint number)
@@ -134,11 +143,23 @@ void folders_begin(const char *worker)
 	fd_set_remover(remove_by_worker);
 }
 
-static void release(Daemon *daemon, const char *folder)
+typedef struct Ended {
+	char *folder;
+	bool emptied;
+} Ended;
+
+static void ended_free(void *data)
+{
+	Ended *ended = data;
+	g_free(ended->folder);
+	g_free(ended);
+}
+
+static void release(Daemon *daemon, const char *folder, bool emptied)
 {
 	g_autofree char *answers = g_build_filename(folder, "answers.jsonl", NULL);
 	unlink(answers);
-	if (daemon->spares < SPARES_MAX && is_clean(folder)) {
+	if (daemon->spares < SPARES_MAX && is_clean(folder, emptied)) {
 		g_autofree char *spare = spare_path(daemon, daemon->spares);
 		if (rename(folder, spare) == 0) {
 			daemon->spares++;
@@ -157,8 +178,10 @@ static void release_all(Daemon *daemon)
 	/* Without a sync they stay: what is in them may be all that is left after a loss of power. */
 	if (daemon->ended->len > 0 && !store_sync(daemon->store, &error))
 		log_warning("folders of ended jobs stay behind, continuing", KV("why", error->message));
-	for (guint i = 0; !error && i < daemon->ended->len; i++)
-		release(daemon, g_ptr_array_index(daemon->ended, i));
+	for (guint i = 0; !error && i < daemon->ended->len; i++) {
+		const Ended *ended = g_ptr_array_index(daemon->ended, i);
+		release(daemon, ended->folder, ended->emptied);
+	}
 	g_ptr_array_set_size(daemon->ended, 0);
 }
 
@@ -170,9 +193,16 @@ static gboolean on_ended(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-void folders_release(Daemon *daemon, const char *folder)
+void folders_open(Daemon *daemon)
 {
-	g_ptr_array_add(daemon->ended, g_strdup(folder));
+	daemon->ended = g_ptr_array_new_with_free_func(ended_free);
+}
+
+void folders_release(Daemon *daemon, const char *folder, bool emptied)
+{
+	Ended *ended = g_new(Ended, 1);
+	*ended = (Ended){.folder = g_strdup(folder), .emptied = emptied};
+	g_ptr_array_add(daemon->ended, ended);
 	if (daemon->ended->len >= ENDED_MAX)
 		release_all(daemon);
 	else if (!daemon->ended_source)

@@ -144,6 +144,7 @@ static bool apply_end(Active *active, const json_t *event, GError **error)
 	if (!active->ended && active->is_job)
 		daemon->jobs_running--;
 	active->ended = true;
+	active->emptied = json_get_bool(event, "emptied", false);
 	daemon_wake(daemon);
 	return queue_finish(daemon->store, active->task->id, error) &&
 	       graph_end_job(daemon, active->task->run, active->task->job, json_get_string(event, "status", "failure"),
@@ -501,7 +502,7 @@ void follow_exit(Active *active)
 	if (active->watch)
 		watch_remove(active->watch);
 	active->watch = 0;
-	folders_release(daemon, active->folder);
+	folders_release(daemon, active->folder, active->emptied);
 	g_hash_table_remove(daemon->active, &active->task->id);
 	daemon_wake(daemon);
 }

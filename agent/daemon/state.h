@@ -25,6 +25,7 @@ typedef struct Active {
 	bool ended;           /* its `end` has been applied: only the process is waited for */
 	bool ahead;           /* leased before there is a slot for it: the daemon's `next` */
 	bool moves;           /* it began, and the store does not know yet that its job runs */
+	bool emptied;         /* and it said that it leaves nothing in its folder but empty folders */
 } Active;
 
 struct Daemon {
@@ -50,7 +51,7 @@ struct Daemon {
 	bool stopping;
 	bool adopted;         /* the workers of an earlier agent are known, so that what is free can be told */
 	guint spares;         /* folders of ended tasks kept for the next ones */
-	GPtrArray *ended;     /* char *: folders whose tasks have ended, perhaps not yet on the disk */
+	GPtrArray *ended;     /* folders whose tasks have ended, perhaps not yet on the disk: folders.c */
 	guint ended_source;
 	GArray *subscribers;
 	unsigned last_subscriber;
@@ -70,12 +71,17 @@ char *daemon_task_folder(const Daemon *daemon, int64_t task);
 bool intake_run(Daemon *daemon, int most);
 
 /* folders.c: D/jobs/<task>. */
+void folders_open(Daemon *daemon);
 /** Where this agent may not remove what users of an image have left, a worker is started that may. */
 void folders_begin(const char *worker);
 /** @description   the bytes of job.json */
 bool folders_make(Daemon *daemon, const char *folder, const char *description, GError **error);
-/** A task has ended, in a transaction that need not be on the disk yet; its folder goes when it is. */
-void folders_release(Daemon *daemon, const char *folder);
+/**
+ * A task has ended, in a transaction that need not be on the disk yet; its folder goes when it is.
+ *
+ * @emptied   its worker has said that work/ and home/ hold nothing but empty folders
+ */
+void folders_release(Daemon *daemon, const char *folder, bool emptied);
 /** Removes the folders of tasks that nobody has any more: once, when the workers were adopted. */
 void folders_sweep(Daemon *daemon);
 /** Releases what waits, and removes what is kept aside: at start and at the end. */

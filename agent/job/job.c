@@ -79,16 +79,25 @@ static const char *workspace_name(const Task *task)
 	return name[0] && name[0] != '.' ? name : "repo";
 }
 
+static const char *const kept_of_home[] = {"work", NULL}; /* the place mounts work there */
+
 bool job_strip_folders(const Task *task, bool begins, GError **error)
 {
 	const char *name = workspace_name(task);
 	g_autofree char *inner = g_strconcat(name, "/", name, NULL);
 	const char *const work[] = {"_temp", name, inner, NULL};
-	const char *const home[] = {"work", NULL}; /* the place mounts work there */
 	const TreeOwner owner = owner_of(task->spec);
 	const TreeOwner *wanted = begins ? &owner : NULL;
 	return tree_strip(task->folder_fd, "work", work, wanted, error) &&
-	       tree_strip(task->folder_fd, "home", home, wanted, error);
+	       tree_strip(task->folder_fd, "home", kept_of_home, wanted, error);
+}
+
+bool job_has_emptied(const Task *task)
+{
+	const char *name = workspace_name(task);
+	g_autofree char *inner = g_strconcat(name, "/", name, NULL);
+	const char *const work[] = {"_temp", name, inner, NULL};
+	return tree_is_stripped(task->folder_fd, "work", work) && tree_is_stripped(task->folder_fd, "home", kept_of_home);
 }
 
 /* Opens work/ and home/ in the task's folder and gives them to the job's user; they may be an earlier job's. */

@@ -116,6 +116,8 @@ void job_post_free(JobPost *post);
  * them costs more than a small job's steps. A job that begins makes those anew that an earlier one has left otherwise than new.
  */
 bool job_strip_folders(const Task *task, bool begins, GError **error);
+/** Has a job that ended left nothing there that job_strip_folders() would remove? */
+bool job_has_emptied(const Task *task);
 /** Does the whole job: place, steps, outputs. */
 void job_run(Task *task, TaskEnd *end);
 

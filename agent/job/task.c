@@ -306,12 +306,16 @@ static void do_it(Task *task, TaskEnd *end)
 		task_end_fail(end, CAUSE_AGENT, g_strdup_printf("job.json: kind '%s' is not plan, resolve or job", kind));
 }
 
+static bool is_job(const Task *task)
+{
+	return task->folder_fd >= 0 && strcmp(json_get_string(task->spec, "kind", ""), "job") == 0;
+}
+
 /* The steps' trees go here, when all is said: the agent may not block on a large one. What stays, it removes itself. */
 static void clean(const Task *task)
 {
 	g_autoptr(GError) error = NULL;
-	if (task->folder_fd >= 0 && strcmp(json_get_string(task->spec, "kind", ""), "job") == 0 &&
-	        !job_strip_folders(task, false, &error))
+	if (is_job(task) && !job_strip_folders(task, false, &error))
 		log_warning("what a job left cannot be removed by its worker, continuing", KV("why", error->message));
 }
 
@@ -334,18 +338,22 @@ int task_main(const char *folder, int secrets_fd)
 	}
 	g_clear_error(&error);
 	bool written = false;
+	bool emptied = is_job(&task) && job_has_emptied(&task); /* most have: then nobody has to look again */
 	if (task.events_fd >= 0 && task.mask) {
 		json_t *last = task_event(EVENT_END);
 		json_set_string(last, "status", end.status);
 		json_set_string(last, "cause", end.cause);
 		json_set_string(last, "message", end.message);
+		if (emptied)
+			json_set_bool(last, "emptied", true);
 		written = task_emit(&task, last, &error);
 	}
 	if (!written)
 		log_error("cannot tell how a task ended", KV("folder", folder),
 		        KV("why", error ? error->message : end.message));
 	g_free(end.message);
-	clean(&task);
+	if (!emptied)
+		clean(&task);
 	if (TASK_GIVES_BACK)
 		task_close(&task);
 	return written ? 0 : 1;

@@ -63,6 +63,7 @@ static bool is_fresh(int fd, TreeOwner owner)
 typedef struct Strip {
 	const char *const *keep;
 	const TreeOwner *owner; /* NULL: kept folders stay as they have become */
+	bool looks;             /* nothing is removed: what would be is a failure, without an error */
 } Strip;
 
 static bool strip(const Strip *all, int parent_fd, const char *name, const char *path, GError **error);
@@ -72,21 +73,23 @@ static bool strip_entry(const Strip *all, int fd, const char *name, const char *
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return true;
 	g_autofree char *inner = path[0] ? g_strconcat(path, "/", name, NULL) : g_strdup(name);
-	return g_strv_contains(all->keep, inner) ? strip(all, fd, name, inner, error) : tree_remove(fd, name, error);
+	if (g_strv_contains(all->keep, inner))
+		return strip(all, fd, name, inner, error);
+	return !all->looks && tree_remove(fd, name, error);
 }
 
 static bool strip(const Strip *all, int parent_fd, const char *name, const char *path, GError **error)
 {
 	autofd int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT || tree_remove(parent_fd, name, error);
+		return errno == ENOENT || (!all->looks && tree_remove(parent_fd, name, error));
 	if (all->owner && !is_fresh(fd, *all->owner))
 		return tree_remove(parent_fd, name, error);
 	_Alignas(struct dirent64) char entries[ENTRIES_BYTES];
 	for (;;) {
 		ssize_t len = getdents64(fd, entries, sizeof entries);
 		if (len <= 0)
-			return len == 0 || fail_errno(error, errno, "cannot read the folder %s", name);
+			return len == 0 || (!all->looks && fail_errno(error, errno, "cannot read the folder %s", name));
 		for (ssize_t at = 0; at < len;) {
 			const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
 			at += entry->d_reclen;
@@ -100,6 +103,12 @@ bool tree_strip(int parent_fd, const char *name, const char *const *keep, const 
 {
 	const Strip all = {.keep = keep, .owner = owner};
 	return strip(&all, parent_fd, name, "", error);
+}
+
+bool tree_is_stripped(int parent_fd, const char *name, const char *const *keep)
+{
+	const Strip all = {.keep = keep, .looks = true};
+	return strip(&all, parent_fd, name, "", NULL);
 }
 
 static int make_one(int parent_fd, const char *name, TreeOwner owner, GError **error)

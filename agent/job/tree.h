@@ -32,6 +32,8 @@ GBytes *tree_read_file(int folder_fd, const char *path, size_t limit_bytes, GErr
  * included; without an owner (NULL) nobody looks. Absent is done.
  */
 bool tree_strip(int parent_fd, const char *name, const char *const *keep, const TreeOwner *owner, GError **error);
+/** Would it find nothing to remove? Where that cannot be seen, no. */
+bool tree_is_stripped(int parent_fd, const char *name, const char *const *keep);
 /** Removes one entry, a folder with all that is in it. */
 bool tree_remove(int folder_fd, const char *name, GError **error);
 /** Removes what is in a folder, except the one entry `keep` (NULL: none). */

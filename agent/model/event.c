@@ -8,7 +8,7 @@
 #include "agent/base/json.h"
 #include "agent/model/run.h"
 
-typedef enum FieldKind { TEXT, WHOLE, OBJECT, ARRAY, END_STATE, STEP_STATE } FieldKind;
+typedef enum FieldKind { TEXT, WHOLE, YES_NO, OBJECT, ARRAY, END_STATE, STEP_STATE } FieldKind;
 
 typedef struct Field {
 	const char *name;
@@ -48,7 +48,8 @@ static const struct {
         [EVENT_REPORT] = {"report", {{"step", WHOLE, true}, {"report", OBJECT, true}}},
         [EVENT_OUTPUTS] = {"outputs", {{"outputs", OBJECT, true}}},
         [EVENT_ASK] = {"ask", {{"ask", WHOLE, true}, {"what", TEXT, true}, {"with", OBJECT, false}}},
-        [EVENT_END] = {"end", {{"status", END_STATE, true}, {"cause", TEXT, false}, {"message", TEXT, false}}},
+        [EVENT_END] = {"end", {{"status", END_STATE, true}, {"cause", TEXT, false}, {"message", TEXT, false},
+                                      {"emptied", YES_NO, false}}},
         [EVENT_UNKNOWN] = {"unknown", {{NULL, TEXT, false}}},
 };
 
@@ -60,6 +61,8 @@ static bool is_of_kind(const json_t *value, FieldKind kind)
 		return json_is_string(value);
 	case WHOLE:
 		return json_is_integer(value);
+	case YES_NO:
+		return json_is_boolean(value);
 	case OBJECT:
 		return json_is_object(value);
 	case ARRAY:

@@ -318,6 +318,43 @@ static void cancel_ends_the_step_and_runs_what_follows(Fixture *fixture, gconstp
 	g_assert_nonnull(strstr(log, "cleaned up"));
 }
 
+static void leave(const Fixture *fixture, const char *path)
+{
+	g_autofree char *whole = g_build_filename(fixture->folder, path, NULL);
+	g_autofree char *folder = g_path_get_dirname(whole);
+	g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
+	g_assert_true(g_file_set_contents(whole, "left", -1, NULL));
+}
+
+/* The folder was an earlier task's, whose worker was killed, or lied: nobody has looked into work/ and home/. */
+static void what_an_earlier_job_left_is_gone(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	static const char *const left[] = {"work/digits/digits/left", "work/_temp/left", "work/other/other/left", "home/.netrc",
+	        "home/work/left"};
+	for (size_t i = 0; i < G_N_ELEMENTS(left); i++)
+		leave(fixture, left[i]);
+	g_autoptr(json_t) events = run(fixture, "[{'run':'ls -A; find $HOME ../.. -name le[f]t -o -name .net[r]c; echo end'}]");
+	assert_end(events, "success", NULL);
+	g_autofree char *log = read_log(fixture);
+	g_assert_nonnull(strstr(log, "end"));
+	g_assert_null(strstr(log, "left")); /* the command as it is shown has no such word */
+	g_assert_null(strstr(log, ".netrc"));
+}
+
+static void what_a_job_leaves_is_not_said_to_be_nothing(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	g_autoptr(json_t) events = run(fixture, "[{'run':'echo x > left; mkdir -p $HOME/.cache'}]");
+	assert_end(events, "success", NULL);
+	g_assert_null(json_object_get(find(events, EVENT_END, 0), "emptied"));
+	static const char *const gone[] = {"work/digits/digits/left", "home/.cache"};
+	for (size_t i = 0; i < G_N_ELEMENTS(gone); i++) {
+		g_autofree char *path = g_build_filename(fixture->folder, gone[i], NULL);
+		g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+	}
+}
+
 static void left_behind_process_holds_nothing_up(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -443,6 +480,8 @@ int main(int argc, char **argv)
 	ADD(a_time_limit_may_be_forgiven);
 	ADD(job_ends_at_its_time_limit);
 	ADD(cancel_ends_the_step_and_runs_what_follows);
+	ADD(what_an_earlier_job_left_is_gone);
+	ADD(what_a_job_leaves_is_not_said_to_be_nothing);
 	ADD(left_behind_process_holds_nothing_up);
 	ADD(ask_waits_for_its_answer);
 	ADD(unknown_actions_are_refused_by_name);

@@ -124,6 +124,26 @@ static void without_an_owner_nobody_looks(Fixture *f, gconstpointer data)
 	g_assert_cmpint(unlinkat(f->fd, "work/_temp", AT_REMOVEDIR), ==, 0); /* it is empty */
 }
 
+static void a_look_tells_what_would_go_and_removes_nothing(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	g_assert_true(tree_is_stripped(f->fd, "work", keep)); /* it is not there */
+	make(f, "work/_temp");
+	make(f, "work/digits/digits");
+	g_assert_true(tree_is_stripped(f->fd, "work", keep));
+	static const char *const left[] = {"work/_temp/deep", "work/digits/other", "work/digits/digits/.git", "work/more"};
+	for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
+		make(f, left[i]);
+		g_assert_false(tree_is_stripped(f->fd, "work", keep));
+		g_assert_cmpint(unlinkat(f->fd, left[i], AT_REMOVEDIR), ==, 0); /* it is still there */
+		g_assert_true(tree_is_stripped(f->fd, "work", keep));
+	}
+	g_assert_cmpint(unlinkat(f->fd, "work/_temp", AT_REMOVEDIR), ==, 0);
+	g_assert_cmpint(symlinkat("digits/digits", f->fd, "work/_temp"), ==, 0);
+	g_assert_false(tree_is_stripped(f->fd, "work", keep));
+	g_assert_cmpuint(inode(f, "work/_temp"), !=, 0);
+}
+
 static void attributes_and_flags_are_not_fresh(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -173,6 +193,7 @@ int main(int argc, char **argv)
 	TEST(a_link_in_place_of_a_folder_goes, "a_link_in_place_of_a_folder_goes");
 	TEST(another_mode_is_not_fresh, "another_mode_is_not_fresh");
 	TEST(without_an_owner_nobody_looks, "without_an_owner_nobody_looks");
+	TEST(a_look_tells_what_would_go_and_removes_nothing, "a_look_tells_what_would_go_and_removes_nothing");
 	TEST(attributes_and_flags_are_not_fresh, "attributes_and_flags_are_not_fresh");
 	TEST(a_folder_that_had_many_entries_is_not_fresh, "a_folder_that_had_many_entries_is_not_fresh");
 	return g_test_run();
