@@ -118,6 +118,12 @@ static GBytes *read_hook_secret(Store *store, const char *name, bool *out_sure)
 	return secret;
 }
 
+static gboolean is_without(void *name, void *secret, void *data)
+{
+	(void)name, (void)data;
+	return secret == NULL;
+}
+
 static void release_secret(void *secret)
 {
 	if (secret)
@@ -127,8 +133,8 @@ static void release_secret(void *secret)
 /*
  * Each delivery asks for the secret of one of a few repos: to find, open and guard it anew was a fifth of a delivery's cost.
  * So what was opened is kept as it is, in guarded and locked memory like the key; and that there is none is kept as well, so that
- * the time tells nothing. The table is for a few: when it is full, it begins anew. Inside a transaction, which may yet
- * be undone, it is neither read nor filled.
+ * the time tells nothing. The table is for a few: when it is full, names without a secret go first, for anybody may ask for
+ * those. Inside a transaction, which may yet be undone, it is neither read nor filled.
  */
 GBytes *repos_webhook_secret(Store *store, const char *name)
 {
@@ -141,7 +147,8 @@ GBytes *repos_webhook_secret(Store *store, const char *name)
 	if (g_hash_table_lookup_extended(store->hook_secrets, name, NULL, &kept))
 		return kept ? g_bytes_ref(kept) : NULL;
 	GBytes *secret = read_hook_secret(store, name, &is_sure);
-	if (g_hash_table_size(store->hook_secrets) >= HOOK_SECRETS_MAX)
+	if (g_hash_table_size(store->hook_secrets) >= HOOK_SECRETS_MAX &&
+	        g_hash_table_foreach_remove(store->hook_secrets, is_without, NULL) == 0)
 		g_hash_table_remove_all(store->hook_secrets);
 	if (is_sure)
 		g_hash_table_insert(store->hook_secrets, g_strdup(name), secret ? g_bytes_ref(secret) : NULL);

@@ -23,5 +23,8 @@ json_t *repos_list(Store *store, const char *after, int64_t limit, GError **erro
 bool repos_set_credential(Store *store, int64_t repo, const char *kind, const char *text, GError **error);
 /** It, opened; NULL when there is none. The caller's, to be wiped. */
 char *repos_credential(Store *store, int64_t repo, const char *kind);
-/** The webhook secret, opened; NULL without an error when there is none or the repo is unknown. */
+/**
+ * The webhook secret, opened; NULL without an error when there is none or the repo is unknown. What was asked for lately is kept open
+ * until a repo changes, so it takes as long for either.
+ */
 GBytes *repos_webhook_secret(Store *store, const char *name);

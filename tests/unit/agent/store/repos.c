@@ -43,6 +43,15 @@ static void a_kept_webhook_secret_is_the_one_that_holds(void)
 		g_autofree char *name = g_strdup_printf("acme/stranger%d", i);
 		g_assert_null(secret_of(store, name));
 	}
+	for (int i = 0; i < 100; i++) {
+		g_autofree char *name = g_strdup_printf("many/known%d", i);
+		assert_ok(repos_put(store, name, "file:///x", name, strlen(name), NULL, &id, &error));
+	}
+	for (int i = 0; i < 200; i++) {
+		g_autofree char *name = g_strdup_printf("many/known%d", i % 100);
+		g_autofree char *got = secret_of(store, name);
+		g_assert_cmpstr(got, ==, name);
+	}
 	g_autofree char *after = secret_of(store, "acme/digits");
 	g_assert_cmpstr(after, ==, "three");
 	assert_ok(repos_remove(store, "acme/digits", &error));
