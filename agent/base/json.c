@@ -9,6 +9,7 @@
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
 #include "agent/base/json_quick.h"
+#include "agent/base/json_write.h"
 
 json_t *json_parse(const char *text, size_t len, const char *what, GError **error)
 {
@@ -39,6 +40,9 @@ json_t *json_parse_file(const char *path, size_t limit_bytes, GError **error)
 
 char *json_text(const json_t *value)
 {
+	char *quick = json_write_quick(value);
+	if (quick)
+		return quick;
 	char *raw = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 	if (!raw)
 		return g_strdup("null");
