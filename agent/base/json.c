@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON with limits. jansson decides what JSON is: 64-bit integers, checked UTF-8, refused duplicates. */
+/* JSON with limits. jansson does the parsing: 64-bit integers, checked UTF-8, refused duplicates. */
 #include "agent/base/json.h"
 
 #include <math.h>
@@ -8,8 +8,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/fd.h"
-#include "agent/base/json_quick.h"
-#include "agent/base/json_write.h"
 
 json_t *json_parse(const char *text, size_t len, const char *what, GError **error)
 {
@@ -17,11 +15,8 @@ json_t *json_parse(const char *text, size_t len, const char *what, GError **erro
 		fail(error, ASSAY_ERROR_USER, "%s: more than %d MiB of JSON", what, JSON_TEXT_BYTES_MAX >> 20);
 		return NULL;
 	}
-	json_t *value = json_quick(text, len);
-	if (value)
-		return value;
 	json_error_t where;
-	value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
+	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
 	if (!value)
 		fail(error, ASSAY_ERROR_USER, "%s: not JSON: %s (line %d, column %d)", what, where.text,
 		        where.line, where.column);
@@ -40,9 +35,6 @@ json_t *json_parse_file(const char *path, size_t limit_bytes, GError **error)
 
 char *json_text(const json_t *value)
 {
-	char *quick = json_write_quick(value);
-	if (quick)
-		return quick;
 	char *raw = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 	if (!raw)
 		return g_strdup("null");
@@ -91,9 +83,7 @@ void json_set(json_t *object, const char *key, json_t *value)
 
 json_t *json_string_any(const char *bytes, size_t len)
 {
-	if (g_utf8_validate_len(bytes, len, NULL))
-		return json_stringn_nocheck(bytes, len);
-	json_t *value = json_stringn(bytes, len); /* it has a NUL, which is allowed, or is no UTF-8 */
+	json_t *value = json_stringn(bytes, len);
 	if (value)
 		return value;
 	g_autofree char *valid = g_utf8_make_valid(bytes, (gssize)len);
