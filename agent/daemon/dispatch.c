@@ -31,6 +31,21 @@
 #define GRACE_US (10LL * G_USEC_PER_SEC)
 #define NEXT_US (1LL * G_USEC_PER_SEC) /* how long what was made ready may wait for its slot: it knows secrets of then */
 
+/* What is not there is not told: each worker reads all of it. */
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text)
+		json_set_string(object, key, text);
+}
+
+static void set_filled(json_t *object, const char *key, json_t *value)
+{
+	if (json_array_size(value) > 0 || json_object_size(value) > 0)
+		json_set(object, key, value);
+	else
+		json_decref(value);
+}
+
 /* found: the repo's row; NULL under `assay run`. */
 static json_t *repo_object(Daemon *daemon, const json_t *found)
 {
@@ -45,7 +60,7 @@ static json_t *repo_object(Daemon *daemon, const json_t *found)
 	json_t *object = json_object();
 	json_set_string(object, "name", name);
 	json_set_string(object, "url", json_get_string(found, "url", NULL));
-	json_set_string(object, "default_branch", json_get_string(found, "default_branch", NULL));
+	set_text(object, "default_branch", json_get_string(found, "default_branch", NULL));
 	json_set_string(object, "mirror", mirror);
 	return object;
 }
@@ -68,16 +83,21 @@ static json_t *limits_object(const Daemon *daemon, const json_t *resolved)
 	json_set_int(limits, "timeout_us", timeout_us);
 	double after = json_get_real(resolved, "cancel_timeout_minutes", AFTER_END_MINUTES);
 	json_set_int(limits, "after_end_us", (int64_t)(after * 60 * (double)G_USEC_PER_SEC));
-	json_set_int(limits, "memory_bytes", config->job_memory_bytes);
-	json_set_int(limits, "processes", config->job_processes);
-	json_set_int(limits, "disk_bytes", config->job_disk_bytes);
-	json_set_int(limits, "file_bytes", config->job_file_bytes);
-	json_set_int(limits, "open_files", config->job_open_files);
-	json_set(limits, "cpus", json_real(config->job_cpus));
-	json_set_int(limits, "read_bytes_s", config->job_read_bytes_s);
-	json_set_int(limits, "write_bytes_s", config->job_write_bytes_s);
 	json_set_int(limits, "log_bytes", config->log_bytes);
 	json_set_int(limits, "grace_us", GRACE_US);
+	const struct {
+		const char *key;
+		int64_t value;
+	} others[] = {
+	        {"memory_bytes", config->job_memory_bytes}, {"processes", config->job_processes},
+	        {"disk_bytes", config->job_disk_bytes}, {"file_bytes", config->job_file_bytes},
+	        {"open_files", config->job_open_files}, {"read_bytes_s", config->job_read_bytes_s},
+	        {"write_bytes_s", config->job_write_bytes_s}};
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+		if (others[i].value != 0)
+			json_set_int(limits, others[i].key, others[i].value);
+	if (config->job_cpus > 0)
+		json_set(limits, "cpus", json_real(config->job_cpus));
 	return limits;
 }
 
@@ -210,8 +230,8 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	                         : json_object_get(call, "inputs");
 	if (inputs) /* those of a run's own jobs are in its github context */
 		json_set(contexts, "inputs", json_incref(inputs));
-	json_set(contexts, "vars", json_incref(vars));
-	json_set(contexts, "needs", needs_object(jobs, needs));
+	set_filled(contexts, "vars", json_incref(vars));
+	set_filled(contexts, "needs", needs_object(jobs, needs));
 	if (outputs)
 		json_set(contexts, "jobs", called_object(jobs, json_get_string(internal, "key", "")));
 	json_set_string(contexts, "status", needs_status(jobs, needs));
@@ -302,7 +322,10 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *repo, c
 	json_t *definition = json_copy(json_object_get(internal, "definition"));
 	json_object_del(definition, "strategy"); /* of a large matrix it is one combination, and `resolved` says which */
 	json_set(object, "definition", definition);
-	copy_key(object, internal, "resolved");
+	json_t *kept = json_object();
+	copy_key(kept, resolved, "matrix");
+	copy_key(kept, resolved, "strategy");
+	json_set(object, "resolved", kept);
 	json_set_string(object, "executor", daemon->local ? json_get_string(daemon->local, "executor", config->executor_default)
 	                                                  : config->executor_default);
 	g_autofree char *log = daemon_log_path(daemon, task->run, task->job);
@@ -314,15 +337,18 @@ static bool describe_job(Daemon *daemon, const Task *task, const json_t *repo, c
 	describe_network(config, network_of(daemon, repo, internal), object);
 	json_set_int(object, "uid", config->job_uid);
 	json_set_int(object, "gid", config->job_gid);
-	json_set(object, "mounts", mounts_array(config, is_untrusted(internal)));
+	set_filled(object, "mounts", mounts_array(config, is_untrusted(internal)));
 	if (config->devices && !is_untrusted(internal))
-		json_set(object, "devices", devices_array(config));
-	json_set(object, "images", images_object(daemon));
+		set_filled(object, "devices", devices_array(config));
+	bool uses = uses_actions(definition);
+	if (uses || json_object_get(definition, "container") || json_object_get(definition, "services"))
+		json_set(object, "images", images_object(daemon));
 	json_set_string(object, "server_url", daemon_url(daemon));
 	json_set_bool(object, "untrusted", is_untrusted(internal));
-	bool asks = asks_for_actions(json_object_get(internal, "definition"));
-	json_set(object, "actions", actions_object(daemon, asks, is_untrusted(internal)));
-	json_set_bool(object, "debug", json_get_bool(internal, "debug", false));
+	if (uses)
+		json_set(object, "actions", actions_object(daemon, asks_for_actions(definition), is_untrusted(internal)));
+	if (json_get_bool(internal, "debug", false))
+		json_set_bool(object, "debug", true);
 	return open_secrets(daemon, task, internal, out_secrets, error);
 }
 
@@ -367,7 +393,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	if (!local && !repo)
 		return NULL;
 	json_set(object, "repo", repo_object(daemon, repo));
-	json_set_string(object, "local", json_get_string(daemon->local, "folder", NULL));
+	set_text(object, "local", json_get_string(daemon->local, "folder", NULL));
 	*out_secrets = NULL;
 	*out_git = true;
 	if (strcmp(task->kind, "plan") == 0) {
@@ -474,7 +500,7 @@ static bool refuse(Daemon *daemon, const Task *task, const GError *why, GError *
 /* A lease of an open transaction, and the secrets that its worker will get. */
 typedef struct Start {
 	Active *active;
-	int secrets_fd;
+	int secrets_fd; /* -1: there are none */
 	bool git; /* it will look into a repository */
 } Start;
 
@@ -496,6 +522,17 @@ bool dispatch_note(Active *active, GError **error)
 	       runs_settle(daemon->store, active->task->run, NULL, error);
 }
 
+/* The descriptor is the caller's; none, -1, where there is nothing to hand over. */
+static bool seal(const json_t *secrets, int *out_fd, GError **error)
+{
+	if (json_object_size(secrets) == 1 && json_object_size(json_object_get(secrets, "secrets")) == 0)
+		return true;
+	g_autofree char *text = json_text(secrets);
+	*out_fd = fd_sealed("secrets", text, strlen(text), error);
+	explicit_bzero(text, strlen(text));
+	return *out_fd >= 0;
+}
+
 /*
  * In the caller's transaction: folder, description, secrets, and the state of what is not ahead. What is ahead and cannot be made ready
  * waits in the queue for its slot, and is told then why. False only when the store fails.
@@ -508,23 +545,17 @@ static bool prepare(Daemon *daemon, Task *taken, bool ahead, GArray *starts, GEr
 	int64_t timeout_us = 0;
 	Start start = {.secrets_fd = -1};
 	g_autofree char *description = describe(daemon, task, &secrets, &timeout_us, &start.git, &why);
-	g_autofree char *text = NULL;
-	if (description) {
-		g_autoptr(json_t) none = json_pack("{s:{}}", "secrets");
-		text = json_text(secrets ? secrets : none);
-		start.secrets_fd = fd_sealed("secrets", text, strlen(text), &why);
-		explicit_bzero(text, strlen(text));
-	}
+	bool good = description && seal(secrets, &start.secrets_fd, &why);
 	secrets_wipe(json_object_get(secrets, "secrets"));
 	secrets_wipe(json_object_get(secrets, "environment_secrets"));
-	if (start.secrets_fd >= 0) {
+	if (good) {
 		start.active = active_new(daemon, g_steal_pointer(&task), ahead);
 		start.active->timeout_us = timeout_us;
 		if (folders_make(daemon, start.active->folder, description, &why) && follow_begin(start.active, &why)) {
 			g_array_append_val(starts, start);
 			return ahead || !start.active->is_job || dispatch_note(start.active, error);
 		}
-		close(start.secrets_fd);
+		autofd_close(&start.secrets_fd);
 		task = take_task(start.active);
 	}
 	return ahead ? queue_give_back(daemon->store, task->id, task->fence, error) : refuse(daemon, task, why, error);
@@ -560,8 +591,8 @@ GArray *dispatch_lease(Daemon *daemon, GError **error)
 void dispatch_drop(Daemon *daemon, GArray *starts)
 {
 	for (guint i = 0; starts && i < starts->len; i++) {
-		const Start *start = &g_array_index(starts, Start, i);
-		close(start->secrets_fd);
+		Start *start = &g_array_index(starts, Start, i);
+		autofd_close(&start->secrets_fd);
 		g_hash_table_remove(daemon->active, &start->active->task->id);
 	}
 	if (starts)
@@ -649,7 +680,7 @@ void dispatch_start(Daemon *daemon, GArray *leased)
 		}
 		if (!zygote_ask(daemon->zygote, task, start->active->folder, start->git, start->secrets_fd, &error))
 			dispatch_started(task, -1, 0, 0, error, daemon);
-		close(start->secrets_fd);
+		autofd_close(&start->secrets_fd);
 	}
 }
 

@@ -175,13 +175,16 @@ bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, bool git, int 
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 	struct iovec part = {.iov_base = text, .iov_len = strlen(text)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-	        .msg_controllen = sizeof control};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &secrets_fd, sizeof secrets_fd);
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	if (secrets_fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof control;
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &secrets_fd, sizeof secrets_fd);
+	}
 	if (sendmsg(zygote->fd, &message, MSG_NOSIGNAL) < 0)
 		return fail_errno(error, errno, "cannot ask for a worker");
 	int64_t *key = g_new(int64_t, 1);

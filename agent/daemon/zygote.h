@@ -24,7 +24,7 @@ const char *zygote_worker(const Zygote *zygote);
  * Asks for a worker on this folder. A zygote that died is started again first.
  *
  * @git          will it look into a repository? Any worker can, but one that was asked for so is born ready to
- * @secrets_fd   borrowed
+ * @secrets_fd   borrowed; -1: the task has none
  */
 bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, bool git, int secrets_fd, GError **error);
 /** Has removed what a worker left on this machine that ended without closing its job. Waits for nothing. */
