@@ -33,14 +33,24 @@ json_t *json_parse_file(const char *path, size_t limit_bytes, GError **error)
 	return json_parse(text ? text : "", len, path, error);
 }
 
-char *json_text(const json_t *value)
+static char *text_of(const json_t *value, size_t flags)
 {
-	char *raw = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	char *raw = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | flags);
 	if (!raw)
 		return g_strdup("null");
 	char *text = g_strdup(raw);
 	free(raw);
 	return text;
+}
+
+char *json_text(const json_t *value)
+{
+	return text_of(value, JSON_SORT_KEYS);
+}
+
+char *json_text_unsorted(const json_t *value)
+{
+	return text_of(value, 0);
 }
 
 const char *json_get_string(const json_t *object, const char *key, const char *fallback)

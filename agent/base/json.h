@@ -23,6 +23,8 @@ json_t *json_parse(const char *text, size_t len, const char *what, GError **erro
 json_t *json_parse_file(const char *path, size_t limit_bytes, GError **error);
 /** Compact text with sorted keys, the caller's: equal values give equal bytes. NULL is "null". */
 char *json_text(const json_t *value);
+/** The same with keys in the order in which they were set, for half the work: what is only read again. */
+char *json_text_unsorted(const json_t *value);
 /** SHA-256 of json_text(), as hex; the caller's. */
 char *json_digest(const json_t *value);
 

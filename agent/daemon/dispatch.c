@@ -441,7 +441,7 @@ static char *describe(Daemon *daemon, const Task *task, json_t **out_secrets, in
 	*out_timeout_us = json_get_int(limits, "timeout_us", 0);
 	if (*out_timeout_us > 0)
 		*out_timeout_us += json_get_int(limits, "after_end_us", 0);
-	char *text = json_text(object);
+	char *text = json_text_unsorted(object);
 	return github ? add_raw(text, "github", github) : text;
 }
 

@@ -169,7 +169,7 @@ bool zygote_ask(Zygote *zygote, int64_t task, const char *folder, bool git, int 
 	json_set_string(request, "folder", folder);
 	if (git)
 		json_set_bool(request, "git", true);
-	g_autofree char *text = json_text(request);
+	g_autofree char *text = json_text_unsorted(request);
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];

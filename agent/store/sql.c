@@ -86,7 +86,7 @@ static int bind(sqlite3_stmt *statement, int index, const SqlValue *value)
 	case SQL_JSON:
 		if (!value->json || json_is_null(value->json))
 			return sqlite3_bind_null(statement, index);
-		return sqlite3_bind_text(statement, index, json_text(value->json), -1, g_free);
+		return sqlite3_bind_text(statement, index, json_text_unsorted(value->json), -1, g_free);
 	case SQL_NULL:
 	default:
 		return sqlite3_bind_null(statement, index);

@@ -168,7 +168,7 @@ def wait_run(agent, delivery, seconds=300, quiet=0):
         runs = json.loads(text)["runs"]
         if runs:
             return runs[0]
-        time.sleep(0.01)
+        time.sleep(0.004)
     raise SystemExit("the run did not end: " + WORK)
 
 
@@ -200,7 +200,7 @@ def bench_jobs(agent):
         before = cpu(agent.process.pid)
         begin = time.monotonic()
         request(connection, agent, "POST", "/webhooks/github", body, headers)
-        done = wait_run(agent, headers["X-GitHub-Delivery"], quiet=0.7 * min(walls, default=0))
+        done = wait_run(agent, headers["X-GitHub-Delivery"], quiet=0.9 * min(walls, default=0))
         wall = time.monotonic() - begin
         walls.append(wall)
         assert done["status"] == "success", done
