@@ -245,8 +245,9 @@ def bench_log(agent):
     os.chmod(big, 0o644)
     name = "log-repo"
     _, sha = repo(name, "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: cat /bench/big.txt\n        shell: sh\n")
-    ratios = []
+    ratios, walls = [], []
     for _ in range(ROUNDS):
+        os.sync()  # what earlier rounds have left to the disk is not written beside this one
         begin = time.monotonic()
         subprocess.run("cat %s | cat > %s/copy" % (big, WORK), shell=True, check=True)
         reference = time.monotonic() - begin
@@ -256,8 +257,9 @@ def bench_log(agent):
         connection = http.client.HTTPConnection("127.0.0.1", agent.port)
         begin = time.monotonic()
         request(connection, agent, "POST", "/webhooks/github", body, headers)
-        done = wait_run(agent, headers["X-GitHub-Delivery"])
+        done = wait_run(agent, headers["X-GitHub-Delivery"], quiet=0.9 * min(walls, default=0))
         wall = time.monotonic() - begin
+        walls.append(wall)
         assert done["status"] == "success", done
         ratios.append(reference / wall)
         print("200 MB log: %.2f s, cat | cat %.2f s, ratio %.2f" % (wall, reference, reference / wall))
