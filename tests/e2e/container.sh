@@ -386,6 +386,7 @@ if [ "$(id -u)" = 0 ]; then
 		echo "SKIPPED: images with users: this machine has too few ids"
 	fi
 	user=nobody
+	for_user "$user"
 	mkdir -p "$work/home"; chown "$user" "$work/home"
 	jobs_of() { echo "$work/home/xdg/assay/jobs"; }
 	as_user() {

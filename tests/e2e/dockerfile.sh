@@ -372,6 +372,7 @@ check "validate takes them"
 if [ "$(id -u)" = 0 ]; then
 	walk root
 	user=nobody
+	for_user "$user"
 	mkdir -p "$work/home"; chown "$user" "$work/home"
 	images_of() { echo "$work/home/xdg/assay/images"; }
 	run_as() {

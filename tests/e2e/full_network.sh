@@ -94,7 +94,9 @@ line "a list gives no network" "$address:$other OSError 101"
 
 if [ "$(id -u)" = 0 ]; then # a name that only this machine's /etc/hosts knows
 	printf '127.0.0.1 localhost\n%s outside.test\n' "$address" >"$work/hosts"
-	unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$work/hosts" "$ASSAY" exec --network full --allow "outside.test:$named" -- \
+	unshare --mount sh -c '
+		[ -e /etc/hosts ] || { cp -a /etc "$0.etc" && touch "$0.etc/hosts" && mount --bind "$0.etc" /etc; } # a bare system has none
+		mount --bind "$0" /etc/hosts && exec "$@"' "$work/hosts" "$ASSAY" exec --network full --allow "outside.test:$named" -- \
 		bash -c "exec 3<>/dev/tcp/outside.test/$named && tail -1 <&3" >"$work/lines" 2>&1 || { cat "$work/lines"; die "a name of the list is not reached"; }
 	line "a name of the list is looked up outside, and known inside" outside
 	"$ASSAY" exec --network full --allow "no-such-name.invalid:80" -- true 2>"$work/stderr" && die "a name that nobody knows was taken"

@@ -69,6 +69,13 @@ agent_start() { # further options of serve
 agent_stop() { kill "$agent_pid"; wait "$agent_pid" || :; agent_pid=; }
 agent_kill() { kill -9 "$agent_pid"; wait "$agent_pid" 2>/dev/null || :; agent_pid=; }
 
+for_user() { # USER: programs in a folder that others may not enter (a clone in /root) are copied to where this user can start them
+	runuser -u "$1" -- test -x "$ASSAY" && return 0
+	mkdir -p "$work/programs"
+	cp "$ASSAY" "$ASSAY"-agent "$ASSAY"-worker "$ASSAY"-language "$work/programs/"
+	ASSAY=$work/programs/assay
+}
+
 repo_new() { # repo_new acme/digits: bare repo, clone in $work/clone, secret, known to the agent
 	repo=$1
 	bare=$work/${repo//\//-}.git

@@ -26,6 +26,7 @@ cat >"$clone/kit/artifacts.mjs" <<'JS'
 // artifacts.mjs up NAME | down NAME: the newest client; an old one with OLD set
 import { createRequire } from 'node:module'
 const require = createRequire(import.meta.url)
+globalThis.crypto ??= (await import('node:crypto')).webcrypto // Debian 12's Node 18 has it there alone
 const { DefaultArtifactClient } = process.env.OLD ? require('artifact-2') : await import('@actions/artifact')
 const client = new DefaultArtifactClient()
 const [what, name] = process.argv.slice(2)
@@ -50,6 +51,7 @@ cat >"$clone/kit/caches.mjs" <<'JS'
 // caches.mjs save|restore KEY [RESTORE_KEYS…]: @actions/cache; OLD for version 4, GITHUB_SERVER_URL of no GitHub for the REST protocol
 import { createRequire } from 'node:module'
 const require = createRequire(import.meta.url)
+globalThis.crypto ??= (await import('node:crypto')).webcrypto // Debian 12's Node 18 has it there alone
 const cache = process.env.OLD ? require('cache-4') : await import('@actions/cache')
 const [what, key, ...others] = process.argv.slice(2)
 const paths = ['deps', '~/.tool']
