@@ -245,7 +245,11 @@ agent_stop
 
 if [ "$(id -u)" = 0 ] && [ -z "${ASSAY_STORY_AGAIN:-}" ]; then
 	echo "and once more, by an ordinary user's agent"
-	env -u ASSAY_SOCKET ASSAY_STORY_AGAIN=1 ASSAY_NPM_CLIENTS="$packages" TMPDIR=/tmp \
-		setpriv --reuid=65534 --regid=65534 --clear-groups "$0" || die "an ordinary user's agent does not do it"
+	for_user nobody
+	mkdir "$work/top" "$work/packages" # where the user comes to, wherever the clone lies
+	env -u ASSAY_SOCKET ASSAY="$ASSAY" ASSAY_STORY_AGAIN=1 ASSAY_NPM_CLIENTS="$work/packages" TMPDIR=/tmp unshare --mount --propagation private sh -c '
+		mount --bind "$1" "$0/top" && mount --bind "$2" "$0/packages" &&
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0/top/tests/e2e/npm_clients.sh"' "$work" "$top" "$packages" ||
+		die "an ordinary user's agent does not do it"
 	check "an ordinary user's agent does the same"
 fi

@@ -75,7 +75,7 @@ static int try_write_root(void)
 }
 static int try_write_etc(void)
 {
-	return try_open("/etc/hosts", O_WRONLY);
+	return try_open("/etc/passwd", O_WRONLY);
 }
 static int try_replace_device(void)
 {
