@@ -93,6 +93,18 @@ const char *payload_context(Daemon *daemon, int64_t run, GError **error);
 /** The caller's. */
 char *payload_path(const Daemon *daemon, int64_t run);
 
+/* describe.c: what a worker is told of its task. */
+#define GRACE_US (10LL * G_USEC_PER_SEC) /* from a signal to the next, harder one */
+/**
+ * The text of job.json, the caller's; NULL on error.
+ *
+ * @out_secrets      {"secrets",…}, the caller's to wipe; NULL on some errors
+ * @out_timeout_us   how long a job may run, with what is left to it after that; 0: no limit
+ * @out_git          will its worker look into a repository?
+ */
+char *describe_task(Daemon *daemon, const Task *task, json_t **out_secrets, int64_t *out_timeout_us, bool *out_git,
+        GError **error);
+
 /* dispatch.c: queue × slots → workers. */
 void dispatch_run(Daemon *daemon);
 /**
