@@ -200,7 +200,7 @@ static json_t *contexts_object(Daemon *daemon, const Task *task, const json_t *i
 	if (!vars)
 		return NULL;
 	json_t *contexts = json_object();
-	json_t *github = json_object(); /* what is added to the run's own, see describe() */
+	json_t *github = json_object(); /* what is added to the run's own, see describe_task() */
 	char number[32];
 	g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, task->run);
 	json_set_string(github, "run_id", number);
