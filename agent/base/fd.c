@@ -64,6 +64,10 @@ GBytes *fd_read_file(const char *path, size_t limit_bytes, GError **error)
 		fail_errno(error, errno, "cannot open %s", path);
 		return NULL;
 	}
+	if (fcntl(fd, F_SETFL, 0) < 0) { /* a pipe that somebody writes into is waited for */
+		fail_errno(error, errno, "cannot read %s", path);
+		return NULL;
+	}
 	return fd_read_all(fd, limit_bytes, path, error);
 }
 

@@ -10,7 +10,7 @@
 
 #include "agent/base/autoptr.h"
 
-/** Reads a whole file of at most limit_bytes; USER when it is larger. */
+/** Reads a whole file of at most limit_bytes; USER when it is larger. Waits for what is written into a pipe, not for a writer. */
 GBytes *fd_read_file(const char *path, size_t limit_bytes, GError **error);
 /** The same from a descriptor, from its position to its end. */
 GBytes *fd_read_all(int fd, size_t limit_bytes, const char *what, GError **error);
