@@ -233,7 +233,7 @@ bool build_image(Job *job, const BuildSource *source, char **out_key, GError **e
 	if (!build.settings)
 		build.settings = json_object();
 	json_set_bool(build.settings, "untrusted", json_get_bool(job->spec, "untrusted", false));
-	build.context = (BuildContext){.folder_fd = -1, .owner = job->owner, .stopped = build_is_stopped, .data = job,
+	build.context = (BuildContext){.folder_fd = -1, .owner = job->owner, .stopped = job_is_stopped, .data = job,
 	        .bytes_max = json_get_int(json_object_get(job->spec, "limits"), "disk_bytes", 0)};
 	job->build_cause = NULL;
 	joblog_pause_commands(job->log, true); /* what is printed here is nobody's command */

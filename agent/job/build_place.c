@@ -15,19 +15,6 @@
 
 #define STANDARD_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-bool build_is_stopped(void *data)
-{
-	Job *job = data;
-	return task_is_cancelled(job->task) || (job_deadline(job) && monotonic_us() >= job_deadline(job));
-}
-
-static void say(void *data, const char *text)
-{
-	Job *job = data;
-	joblog_say(job->log, "", text);
-	joblog_flush(job->log, NULL);
-}
-
 PlaceImage build_place_image(Build *build)
 {
 	return (PlaceImage){.store = build->store,
@@ -35,8 +22,8 @@ PlaceImage build_place_image(Build *build)
 	        .work_inside = BUILD_INSIDE "/work",
 	        .home_inside = BUILD_INSIDE "/home",
 	        .runner_inside = BUILD_INSIDE "/runner",
-	        .stopped = build_is_stopped,
-	        .say = say,
+	        .stopped = job_is_stopped,
+	        .say = job_say,
 	        .data = build->job};
 }
 
@@ -54,7 +41,6 @@ char *build_make_folder(Build *build, int *out_fd, GError **error)
 static bool open_place(Build *build, const BuildCommand *command, Place **out, GError **error)
 {
 	Job *job = build->job;
-	const json_t *limits = json_object_get(job->spec, "limits");
 	g_autofree char *empty = g_build_filename(build->folder, "empty", NULL);
 	g_autofree char *copier = g_build_filename(build->folder, "copy", NULL);
 	g_autofree char *apt = g_build_filename(build->folder, "apt.conf", NULL);
@@ -71,7 +57,7 @@ static bool open_place(Build *build, const BuildCommand *command, Place **out, G
 	image.scratch = command->scratch;
 	image.keeps_scratch = true;
 	g_autofree const char **allow = job_allow(job);
-	const PlaceSpec spec = {.work_folder = empty,
+	PlaceSpec spec = {.work_folder = empty,
 	        .home_folder = empty,
 	        .mounts = mounts,
 	        .mounts_len = mounts_len,
@@ -79,15 +65,9 @@ static bool open_place(Build *build, const BuildCommand *command, Place **out, G
 	        .allow = allow,
 	        .uid = job->owner.uid,
 	        .gid = job->owner.gid,
-	        .memory_bytes = json_get_int(limits, "memory_bytes", 0),
-	        .processes = json_get_int(limits, "processes", 0),
-	        .file_bytes = json_get_int(limits, "file_bytes", 0),
-	        .open_files = json_get_int(limits, "open_files", 0),
-	        .cpus = json_get_real(limits, "cpus", 0),
-	        .read_bytes_s = json_get_int(limits, "read_bytes_s", 0),
-	        .write_bytes_s = json_get_int(limits, "write_bytes_s", 0),
 	        .hostname = "assay",
 	        .image = &image};
+	job_set_limits(job, &spec);
 	mode_t ours = umask(022);
 	bool good = executor_find("container")->open(&spec, out, error);
 	umask(ours);

@@ -376,7 +376,7 @@ static bool unpack_added(Plan *plan, int stage_fd, int first, int end, GError **
 		if (into < 0)
 			return false;
 		const Job *job = plan->build->job;
-		if (plan->build->maker->unpack(fd, into, job->owner.uid, job->owner.gid, build_is_stopped, plan->build->job, &why)) {
+		if (plan->build->maker->unpack(fd, into, job->owner.uid, job->owner.gid, job_is_stopped, plan->build->job, &why)) {
 			if (!tree_remove(stage_fd, name, error))
 				return false;
 		} else if (why->code != ASSAY_ERROR_REMOTE) {

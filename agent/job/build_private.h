@@ -74,7 +74,6 @@ typedef struct BuildCommand {
 bool build_command(Build *build, const BuildCommand *command, GError **error);
 /** What places and pulls of the build have alike. */
 PlaceImage build_place_image(Build *build);
-bool build_is_stopped(void *data);
 /** Is the image of this key kept? */
 bool build_finds(Build *build, const char *key);
 /** A new folder of the build: its path, the caller's. */

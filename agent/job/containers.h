@@ -34,26 +34,7 @@ void containers_fill_contexts(Job *job, json_t *job_context);
 /** The environment that the image and the workflow give to each command in the place, lowest first; NULL: none. */
 const json_t *containers_env(const Job *job);
 
-/** The same for a place that containers_open_place() made; the caller's. */
-json_t *containers_place_env(const Place *place);
 /** Whose network a further place joins to be in the job's; NULL: nobody's. */
 const Place *containers_network(const Job *job);
-
-/** What a place of an image is made from; the rest is as the job's own. */
-typedef struct ContainerSpec {
-	const char *image;
-	const char *made;             /* PlaceImage.made, instead of an image's name; NULL: the name */
-	const char *username;
-	const char *password;
-	const char *name;             /* of the folder for its changes, unique in the job */
-	const struct ContainerOptions *options; /* NULL: none */
-	GPtrArray *volumes;           /* char *, or NULL */
-	const char *work_folder;      /* on the host */
-	const char *work_below;       /* the part of it that is seen; NULL: all */
-	const char *work_inside;
-	bool runner_service;          /* PlaceSpec.service */
-	bool shares_network;
-	const Place *network_of;
-} ContainerSpec;
-/** Opens one; the caller closes it by the executor `container`. */
-bool containers_open_place(Job *job, const ContainerSpec *spec, Place **out, GError **error);
+/** The lines that its services add to /etc/hosts, the job's; empty without services. */
+const char *containers_hosts(const Job *job);

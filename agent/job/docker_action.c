@@ -13,6 +13,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/json.h"
 #include "agent/job/child.h"
+#include "agent/job/container_place.h"
 #include "agent/job/containers.h"
 #include "agent/job/contexts.h"
 #include "agent/job/steps.h"
@@ -113,12 +114,13 @@ void docker_action_run(Job *job, const DockerAction *action, StepResult *out)
 	        .work_folder = folder,
 	        .work_below = job->workspace,
 	        .work_inside = WORKSPACE_INSIDE,
+	        .hosts = containers_hosts(job),
 	        .network_of = containers_network(job)};
 	job->build_cause = NULL; /* an earlier action's */
 	Place *place = NULL;
-	bool good = workspace >= 0 && containers_open_place(job, &spec, &place, &error);
+	bool good = workspace >= 0 && container_place_open(job, &spec, &place, &error);
 	if (good) {
-		g_autoptr(json_t) env = containers_place_env(place);
+		g_autoptr(json_t) env = container_place_env(place, NULL, NULL);
 		Aside aside = set_aside(job, place, env);
 		good = run_inside(job, action, out, &error);
 		bring_back(job, &aside);

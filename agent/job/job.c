@@ -164,13 +164,37 @@ bool job_open_runner(Job *job, GError **error)
 	return true;
 }
 
+bool job_is_stopped(void *data)
+{
+	Job *job = data;
+	return task_is_cancelled(job->task) || (job_deadline(job) && monotonic_us() >= job_deadline(job));
+}
+
+void job_say(void *data, const char *text)
+{
+	Job *job = data;
+	joblog_say(job->log, "", text);
+	joblog_flush(job->log, NULL);
+}
+
+void job_set_limits(const Job *job, PlaceSpec *spec)
+{
+	const json_t *limits = json_object_get(job->spec, "limits");
+	spec->memory_bytes = json_get_int(limits, "memory_bytes", 0);
+	spec->processes = json_get_int(limits, "processes", 0);
+	spec->file_bytes = json_get_int(limits, "file_bytes", 0);
+	spec->open_files = json_get_int(limits, "open_files", 0);
+	spec->cpus = json_get_real(limits, "cpus", 0);
+	spec->read_bytes_s = json_get_int(limits, "read_bytes_s", 0);
+	spec->write_bytes_s = json_get_int(limits, "write_bytes_s", 0);
+}
+
 static bool open_place(Job *job, GError **error)
 {
 	const char *name = json_get_string(job->spec, "executor", "sandbox");
 	job->executor = executor_find(name);
 	if (!job->executor)
 		return fail(error, ASSAY_ERROR_USER, "executor '%s' is not known; see 'assay doctor'", name);
-	const json_t *limits = json_object_get(job->spec, "limits");
 	const json_t *given = json_object_get(job->spec, "mounts");
 	size_t count = json_array_size(given);
 	g_autofree PlaceMount *mounts = g_new0(PlaceMount, count + 1);
@@ -184,7 +208,7 @@ static bool open_place(Job *job, GError **error)
 	g_autofree char *home = g_build_filename(job->task->folder, "home", NULL);
 	g_autofree const char **allow = job_allow(job);
 	g_autofree const char **devices = job_devices(job);
-	const PlaceSpec spec = {.work_folder = work,
+	PlaceSpec spec = {.work_folder = work,
 	        .home_folder = home,
 	        .mounts = mounts,
 	        .mounts_len = count,
@@ -193,15 +217,9 @@ static bool open_place(Job *job, GError **error)
 	        .allow = allow,
 	        .uid = job->owner.uid,
 	        .gid = job->owner.gid,
-	        .memory_bytes = json_get_int(limits, "memory_bytes", 0),
-	        .processes = json_get_int(limits, "processes", 0),
-	        .file_bytes = json_get_int(limits, "file_bytes", 0),
-	        .open_files = json_get_int(limits, "open_files", 0),
-	        .cpus = json_get_real(limits, "cpus", 0),
-	        .read_bytes_s = json_get_int(limits, "read_bytes_s", 0),
-	        .write_bytes_s = json_get_int(limits, "write_bytes_s", 0),
 	        .service = true,
 	        .hostname = "assay"};
+	job_set_limits(job, &spec);
 	if (containers_are_asked(job) && strcmp(name, "null") != 0) {
 		/* What names images and services may hold expressions; where things lie is not known yet. */
 		if (!contexts_fill_env(job, error) || !containers_open(job, &spec, error))

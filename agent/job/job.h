@@ -131,6 +131,11 @@ PlaceNetwork job_network(const Job *job);
 const char **job_allow(const Job *job);
 /** Which devices of this machine its steps may use, likewise; the caller's array, with the spec's texts. */
 const char **job_devices(const Job *job);
+/** PlaceImage.stopped and .say with a Job as data: is it to end, by a cancel or its time? Writes a line into its log. */
+bool job_is_stopped(void *job);
+void job_say(void *job, const char *text);
+/** Writes the limits of its job.json into a PlaceSpec. */
+void job_set_limits(const Job *job, PlaceSpec *spec);
 /** Opens runner_fd, before each command anew where it is on the disk: a step may have removed or replaced it. */
 bool job_open_runner(Job *job, GError **error);
 /** Writes the event's payload to where github.event_path says. */

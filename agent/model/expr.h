@@ -73,6 +73,7 @@ bool expr_is_insert(const char *text);
 /** GitHub's coercions. */
 bool expr_truthy(const json_t *value);
 char *expr_to_string(const json_t *value); /* the caller's; arrays are "Array", objects "Object"; a NUL ends it */
+char *expr_text_of(const json_t *object, const char *key); /* likewise of a member; NULL: it is absent or null */
 double expr_to_number(const json_t *value);
 /** `==` of the language; NULL is null. */
 bool expr_equal(const json_t *left, const json_t *right);

@@ -406,6 +406,12 @@ char *expr_to_string(const json_t *json)
 	return g_strndup(text, len);
 }
 
+char *expr_text_of(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	return value && !json_is_null(value) ? expr_to_string(value) : NULL;
+}
+
 double expr_to_number(const json_t *json)
 {
 	ExprValue value = expr_value_of_json(json);
