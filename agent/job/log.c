@@ -268,21 +268,24 @@ static void end_partial(JobLog *log, bool all)
 	g_byte_array_remove_range(log->partial, 0, (guint)used);
 }
 
-/* No byte is NUL or above ASCII: eight at a time. */
+typedef gint8 Sixteen __attribute__((vector_size(16)));
+
+/* No byte is NUL or above ASCII, which as signed numbers are those up to 0. */
 static bool is_clean(const char *bytes, size_t len)
 {
-	const guint64 high = G_GUINT64_CONSTANT(0x8080808080808080);
-	const guint64 ones = G_GUINT64_CONSTANT(0x0101010101010101);
-	guint64 seen = 0;
+	Sixteen seen = {0};
 	size_t i = 0;
-	for (; i + 8 <= len; i += 8) {
-		guint64 word;
-		memcpy(&word, bytes + i, 8);
-		seen |= word | (word - ones); /* a zero byte borrows; any byte above ASCII shows itself */
+	for (; i + sizeof seen <= len; i += sizeof seen) {
+		Sixteen some;
+		memcpy(&some, bytes + i, sizeof some);
+		seen |= some <= 0;
 	}
+	guint64 halves[2];
+	memcpy(halves, &seen, sizeof halves);
+	bool strange = (halves[0] | halves[1]) != 0;
 	for (; i < len; i++)
-		seen |= (guint64)(guint8)bytes[i] | (bytes[i] == 0 ? high : 0);
-	return (seen & high) == 0;
+		strange |= (gint8)bytes[i] <= 0;
+	return !strange;
 }
 
 /* The last station: lines. */
@@ -349,11 +352,20 @@ static bool may_be_command(const char *bytes, size_t len)
 	return i == len || (bytes[i] == ':' && (i + 1 == len || bytes[i + 1] == ':'));
 }
 
-/* A whole line that looks like a command; what is not one is text. */
+static bool is_command(const char *line, size_t len)
+{
+	size_t i = 0;
+	while (i < len && (line[i] == ' ' || line[i] == '\t'))
+		i++;
+	return i + 2 <= len && line[i] == ':' && line[i + 1] == ':' && len < JOBLOG_COMMAND_BYTES_MAX;
+}
+
+/* A whole line that looked like a command at its begin; what is not one is text. */
 static void meet_command(JobLog *log, const char *line, size_t len)
 {
 	size_t bare = len > 0 && line[len - 1] == '\r' ? len - 1 : len;
-	if (log->on_command && !log->commands_paused && log->on_command(log->on_command_data, line, bare))
+	if (log->on_command && !log->commands_paused && is_command(line, len) &&
+	    log->on_command(log->on_command_data, line, bare))
 		return;
 	pass_on(log, line, len);
 	pass_on(log, "\n", 1);
@@ -377,43 +389,97 @@ static const char *find_command(const char *bytes, const char *end, bool line_be
 	return end;
 }
 
+/* Feeds bytes, which are some, station by station, at most up to the end of the first command. Returns what is left. */
+static const char *feed_some(JobLog *log, const char *bytes, const char *end)
+{
+	if (log->command->len > 0) { /* go on with a line that was held */
+		const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
+		size_t more = (size_t)((newline ? newline : end) - bytes);
+		g_byte_array_append(log->command, (const guint8 *)bytes, (guint)more);
+		const char *line = (const char *)log->command->data;
+		if (newline)
+			meet_command(log, line, log->command->len);
+		else if (may_be_command(line, log->command->len) && log->command->len < JOBLOG_COMMAND_BYTES_MAX)
+			return end;
+		else
+			pass_on(log, line, log->command->len);
+		log->line_begins = newline != NULL;
+		g_byte_array_set_size(log->command, 0);
+		return newline ? newline + 1 : end;
+	}
+	const char *found = log->on_command && !log->commands_paused ? find_command(bytes, end, log->line_begins) : end;
+	pass_on(log, bytes, (size_t)(found - bytes));
+	if (found > bytes)
+		log->line_begins = found[-1] == '\n';
+	if (found == end)
+		return end;
+	const char *newline = memchr(found, '\n', (size_t)(end - found));
+	if (!newline) {
+		g_byte_array_append(log->command, (const guint8 *)found, (guint)(end - found));
+		return end;
+	}
+	meet_command(log, found, (size_t)(newline - found));
+	log->line_begins = true;
+	return newline + 1;
+}
+
+/* Nothing is held back at any station, and nobody looks at single lines. */
+static bool is_idle(const JobLog *log)
+{
+	return log->line_begins && log->command->len == 0 && log->partial->len == 0 && !log->on_line &&
+	       mask_stream_is_idle(log->stream);
+}
+
+/* All stations at once, for whole lines that are ASCII without a secret. Returns the first that needs more, or the last's rest. */
+static const char *feed_plain(JobLog *log, const char *bytes, const char *end)
+{
+	const bool commands = log->on_command && !log->commands_paused;
+	while (bytes < end) {
+		if (commands && may_be_command(bytes, (size_t)(end - bytes)))
+			break;
+		const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
+		if (!newline || newline - bytes > JOBLOG_LINE_BYTES_MAX)
+			break;
+		size_t len = (size_t)(newline - bytes);
+		if (len > 0 && newline[-1] == '\r')
+			len--;
+		if (has_room(log, len))
+			put_line(log, bytes, len);
+		bytes = newline + 1;
+	}
+	return bytes;
+}
+
+/* What of a batch may go through feed_plain(), as far as is known. */
+typedef struct Plain {
+	const char *end;  /* NULL: not looked yet */
+	guint generation; /* of the mask, when it was looked */
+} Plain;
+
+static const char *plain_end(JobLog *log, Plain *plain, const char *bytes, const char *end)
+{
+	if (plain->end && plain->generation == mask_generation(log->mask))
+		return plain->end;
+	size_t clear = mask_stream_clear(log->stream, bytes, (size_t)(end - bytes));
+	plain->end = is_clean(bytes, clear) ? bytes + clear : bytes;
+	plain->generation = mask_generation(log->mask);
+	return plain->end;
+}
+
 void joblog_feed(JobLog *log, const char *bytes, size_t len)
 {
 	const char *end = bytes + len;
+	Plain plain = {.end = NULL};
 	clock_text(now_us(), log->stamp);
 	while (bytes < end) {
-		if (log->command->len > 0) { /* go on with a line that was held */
-			const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
-			size_t more = (size_t)((newline ? newline : end) - bytes);
-			g_byte_array_append(log->command, (const guint8 *)bytes, (guint)more);
-			bytes += more + (newline ? 1 : 0);
-			const char *line = (const char *)log->command->data;
-			if (newline) {
-				meet_command(log, line, log->command->len);
-			} else if (may_be_command(line, log->command->len) &&
-			           log->command->len < JOBLOG_COMMAND_BYTES_MAX) {
+		if (is_idle(log)) {
+			bytes = feed_plain(log, bytes, plain_end(log, &plain, bytes, end));
+			if (bytes == end)
 				return;
-			} else {
-				pass_on(log, line, log->command->len);
-			}
-			log->line_begins = newline != NULL;
-			g_byte_array_set_size(log->command, 0);
-			continue;
 		}
-		const char *found = log->on_command && !log->commands_paused ? find_command(bytes, end, log->line_begins) : end;
-		pass_on(log, bytes, (size_t)(found - bytes));
-		if (found > bytes)
-			log->line_begins = found[-1] == '\n';
-		if (found == end)
-			return;
-		const char *newline = memchr(found, '\n', (size_t)(end - found));
-		if (!newline) {
-			g_byte_array_append(log->command, (const guint8 *)found, (guint)(end - found));
-			return;
-		}
-		meet_command(log, found, (size_t)(newline - found));
-		log->line_begins = true;
-		bytes = newline + 1;
+		bool by_line = !log->on_line && (!plain.end || bytes < plain.end); /* what follows it may be plain */
+		const char *newline = by_line ? memchr(bytes, '\n', (size_t)(end - bytes)) : NULL;
+		bytes = feed_some(log, bytes, newline ? newline + 1 : end);
 	}
 }
 

@@ -438,7 +438,7 @@ size_t mask_stream_pass(MaskStream *stream, const char *bytes, size_t len, GByte
 	size_t total = from + len;
 	stream->state = scan(stream, all, from, total, stream->state);
 	size_t boundary = total - node_at(mask, stream->state)->depth;
-	if (from == 0 && stream->intervals->len == 0 && stream->masked_until == 0) {
+	if (mask_stream_is_idle(stream)) {
 		g_byte_array_append(stream->held, all + boundary, (guint)(total - boundary));
 		return boundary;
 	}
@@ -454,6 +454,29 @@ size_t mask_stream_pass(MaskStream *stream, const char *bytes, size_t len, GByte
 	else
 		g_byte_array_append(stream->held, all + boundary, (guint)(total - boundary));
 	return 0;
+}
+
+guint mask_generation(const Mask *mask)
+{
+	return mask->generation;
+}
+
+bool mask_stream_is_idle(const MaskStream *stream)
+{
+	return stream->held->len == 0 && stream->intervals->len == 0 && stream->masked_until == 0;
+}
+
+size_t mask_stream_clear(MaskStream *stream, const char *bytes, size_t len)
+{
+	if (mask_is_empty(stream->mask))
+		return len;
+	build(stream->mask);
+	guint32 state = scan(stream, (const guint8 *)bytes, 0, len, 0);
+	size_t clear = len - node_at(stream->mask, state)->depth;
+	for (guint i = 0; i < stream->intervals->len; i++)
+		clear = MIN(clear, g_array_index(stream->intervals, Interval, i).start);
+	g_array_set_size(stream->intervals, 0);
+	return clear;
 }
 
 void mask_stream_end(MaskStream *stream, GByteArray *out)

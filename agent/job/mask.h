@@ -42,5 +42,14 @@ void mask_stream_feed(MaskStream *stream, const char *bytes, size_t len, GByteAr
  * Returns   how many of the first bytes are to be taken as they are; when it is 0, what is decided is in `out`
  */
 size_t mask_stream_pass(MaskStream *stream, const char *bytes, size_t len, GByteArray *out);
+/** Does it hold nothing back? */
+bool mask_stream_is_idle(const MaskStream *stream);
+/**
+ * How many of the first bytes may pass as they are, asked without telling the stream about them. For one that is idle;
+ * whoever lets them pass writes them.
+ */
+size_t mask_stream_clear(MaskStream *stream, const char *bytes, size_t len);
+/** Changes with each new pattern. */
+guint mask_generation(const Mask *mask);
 /** Nothing follows: appends what was held back. */
 void mask_stream_end(MaskStream *stream, GByteArray *out);

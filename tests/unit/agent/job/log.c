@@ -164,6 +164,20 @@ static void commands_are_taken_out_before_masking(Fixture *fixture, gconstpointe
 	ASSERT_LOG(fixture, "a\n***\n: no\n::?::text\nlast ::x::\n");
 }
 
+/* A line that was held because it might become a command, and did not. */
+static void nobody_is_told_of_what_only_began_like_a_command(Fixture *fixture, gconstpointer data)
+{
+	(void)data;
+	joblog_on_command(fixture->log, on_command, fixture);
+	feed(fixture, ":\n  \n");
+	for (const char *at = ":\n  \n"; *at; at++)
+		joblog_feed(fixture->log, at, 1);
+	feed(fixture, "  ");
+	joblog_feed_end(fixture->log);
+	g_assert_cmpstr(fixture->commands->str, ==, "");
+	ASSERT_LOG(fixture, ":\n  \n:\n  \n  \n");
+}
+
 static void index_names_every_thousandth_line(Fixture *fixture, gconstpointer data)
 {
 	(void)data;
@@ -202,6 +216,7 @@ int main(int argc, char **argv)
 	ADD(long_lines_are_split_between_characters, NULL);
 	ADD(limit_keeps_the_head_and_says_so, &small);
 	ADD(commands_are_taken_out_before_masking, NULL);
+	ADD(nobody_is_told_of_what_only_began_like_a_command, NULL);
 	ADD(index_names_every_thousandth_line, NULL);
 	return g_test_run();
 }
