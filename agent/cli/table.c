@@ -28,22 +28,59 @@ static char *printable(const char *text)
 	return g_string_free(out, FALSE);
 }
 
+static void append_value(GString *out, const json_t *value);
+
+static void append_members(GString *out, const json_t *value)
+{
+	size_t i;
+	const json_t *member;
+	const char *key;
+	json_array_foreach(value, i, member) {
+		g_string_append(out, i > 0 ? ", " : "");
+		append_value(out, member);
+	}
+	const char *between = "";
+	json_object_foreach((json_t *)value, key, member) {
+		g_autofree char *name = printable(key);
+		g_string_append_printf(out, "%s%s ", between, name);
+		append_value(out, member);
+		between = ", ";
+	}
+}
+
+static void append_value(GString *out, const json_t *value)
+{
+	char number[G_ASCII_DTOSTR_BUF_SIZE];
+	if (json_is_string(value)) {
+		g_autofree char *text = printable(json_string_value(value));
+		g_string_append(out, text);
+	} else if (json_is_real(value)) {
+		g_string_append(out, g_ascii_formatd(number, sizeof number, "%.6g", json_real_value(value)));
+	} else if (json_array_size(value) + json_object_size(value) > 0) {
+		append_members(out, value);
+	} else if (json_is_integer(value) || json_is_boolean(value)) {
+		g_autofree char *text = json_text(value);
+		g_string_append(out, text);
+	} else {
+		g_string_append_c(out, '-');
+	}
+}
+
 char *table_text(const json_t *row, const char *key)
 {
-	const json_t *value = find(row, key);
-	if (json_is_string(value))
-		return printable(json_string_value(value));
-	if (!value || json_is_null(value))
-		return g_strdup("-");
-	return json_text(value);
+	GString *out = g_string_new(NULL);
+	append_value(out, find(row, key));
+	return g_string_free(out, FALSE);
 }
 
 static void print_cell(const char *text, size_t width, bool last)
 {
-	g_autofree char *cut = g_utf8_strlen(text, -1) > COLUMN_CHARS_MAX && !last
-	        ? g_utf8_substring(text, 0, COLUMN_CHARS_MAX) : g_strdup(text);
-	size_t chars = (size_t)g_utf8_strlen(cut, -1);
-	fputs(cut, stdout);
+	bool cut = g_utf8_strlen(text, -1) > COLUMN_CHARS_MAX && !last;
+	g_autofree char *head = cut ? g_utf8_substring(text, 0, COLUMN_CHARS_MAX - 1) : NULL;
+	size_t chars = cut ? COLUMN_CHARS_MAX : (size_t)g_utf8_strlen(text, -1);
+	fputs(cut ? head : text, stdout);
+	if (cut)
+		fputs("…", stdout);
 	if (last)
 		putchar('\n');
 	else
@@ -74,6 +111,18 @@ void table_print(const json_t *rows, const TableColumn *columns, size_t count, c
 			g_autofree char *text = table_text(row, columns[k].key);
 			print_cell(text, widths[k], k + 1 == count);
 		}
+}
+
+void table_print_fields(const json_t *object, const TableColumn *fields, size_t count)
+{
+	size_t width = 0;
+	for (size_t i = 0; i < count; i++)
+		width = MAX(width, strlen(fields[i].heading));
+	for (size_t i = 0; i < count; i++) {
+		g_autofree char *text = table_text(object, fields[i].key);
+		print_cell(fields[i].heading, width, false);
+		print_cell(text, 0, true);
+	}
 }
 
 void table_print_json(const json_t *value)

@@ -43,12 +43,11 @@ int verb_gate_list(int argc, char **argv)
 
 static void print_gate(const json_t *gate)
 {
-	static const char *const keys[] = {"id", "repo", "run.number", "environment", "status", "message", "evidence.sentence", "evidence.sha",
-	        "evidence.author", "evidence.model.name", "evidence.model.version", "evidence.release.version", "approvals_needed", "opened_at", "expires_at", "evidence_digest"};
-	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-		g_autofree char *text = table_text(gate, keys[i]);
-		printf("%-26s %s\n", keys[i], text);
-	}
+	static const TableColumn fields[] = {{"gate", "id"}, {"repo", "repo"}, {"run", "run.number"}, {"environment", "environment"}, {"status", "status"},
+	        {"message", "message"}, {"evidence", "evidence.sentence"}, {"commit", "evidence.sha"}, {"author", "evidence.author"},
+	        {"model", "evidence.model.name"}, {"candidate", "evidence.model.version"}, {"release", "evidence.release.version"},
+	        {"approvals needed", "approvals_needed"}, {"opened", "opened_at"}, {"expires", "expires_at"}, {"digest", "evidence_digest"}};
+	table_print_fields(gate, fields, G_N_ELEMENTS(fields));
 	static const TableColumn columns[] = {{"METRIC", "name"}, {"SLICE", "slice.value"}, {"CANDIDATE", "candidate"}, {"RELEASE", "release"},
 	        {"DIFFERENCE", "difference"}, {"VERDICT", "verdict"}};
 	size_t i;

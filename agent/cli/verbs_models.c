@@ -90,7 +90,7 @@ int verb_model_list(int argc, char **argv)
 int verb_model_show(int argc, char **argv)
 {
 	static const TableColumn columns[] = {{"VERSION", "version"}, {"ALIASES", "aliases"}, {"CREATED", "created_at"}, {"COMMIT", "lineage.sha"},
-	        {"RUN", "lineage.run"}, {"METRICS", "metrics"}, {"DIGEST", "digest"}};
+	        {"RUN", "lineage.run"}, {"DIGEST", "digest"}, {"METRICS", "metrics"}};
 	static const TableColumn ledger[] = {{"ALIAS", "alias"}, {"VERSION", "version"}, {"BEFORE", "previous"}, {"AT", "at"}, {"BY", "actor"}, {"GATE", "gate"}};
 	const Listing listing = {"/api/v1/models", "versions", columns, G_N_ELEMENTS(columns), "no versions"};
 	return show(argc, argv, &listing, ledger, G_N_ELEMENTS(ledger));

@@ -98,14 +98,12 @@ static void print_run(const json_t *run)
 {
 	static const TableColumn columns[] = {{"JOB", "id"}, {"NAME", "name"}, {"STATUS", "status"}, {"CAUSE", "cause"},
 	        {"GATE", "gate"}, {"STARTED", "started_at"}, {"FINISHED", "finished_at"}, {"MESSAGE", "message"}};
-	static const char *const keys[] = {"repo", "number", "workflow", "event", "ref", "sha", "title", "actor", "status", "cause", "message"};
+	static const TableColumn fields[] = {{"repo", "repo"}, {"number", "number"}, {"workflow", "workflow"}, {"event", "event"}, {"ref", "ref"}, {"sha", "sha"},
+	        {"title", "title"}, {"actor", "actor"}, {"status", "status"}, {"cause", "cause"}, {"message", "message"}};
 	size_t attempts = json_array_size(json_object_get(run, "attempts"));
-	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-		g_autofree char *text = table_text(run, keys[i]);
-		printf("%-10s %s\n", keys[i], text);
-	}
+	table_print_fields(run, fields, G_N_ELEMENTS(fields));
 	if (attempts > 1)
-		printf("%-10s %" G_GINT64_FORMAT " of %zu\n", "attempt", json_get_int(run, "attempt", 1), attempts);
+		printf("%-9s %" G_GINT64_FORMAT " of %zu\n", "attempt", json_get_int(run, "attempt", 1), attempts);
 	printf("\n");
 	g_autoptr(json_t) jobs = in_tree_order(json_object_get(run, "jobs"));
 	table_print(jobs, columns, G_N_ELEMENTS(columns), "no jobs");
