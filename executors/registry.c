@@ -25,6 +25,7 @@
 #include "agent/base/hash.h"
 #include "agent/base/json.h"
 #include "agent/base/library.h"
+#include "executors/challenge.h"
 
 #define HUB_ADDRESS "https://registry-1.docker.io"
 #define ATTEMPTS 5
@@ -94,7 +95,7 @@ typedef struct Answer {
 	int64_t fd_most;
 	Hash *hash;
 	long status;
-	char *challenge;     /* of WWW-Authenticate */
+	GString *challenges; /* of WWW-Authenticate, or NULL */
 	int64_t retry_after_s;
 	bool too_long;
 	bool disk_failed;
@@ -175,6 +176,13 @@ static size_t take_bytes(char *bytes, size_t one, size_t count, void *data)
 	return len;
 }
 
+static void forget_challenges(Answer *answer)
+{
+	if (answer->challenges)
+		g_string_free(answer->challenges, TRUE);
+	answer->challenges = NULL;
+}
+
 /* "Name: value\r\n" */
 static size_t take_header(char *bytes, size_t one, size_t count, void *data)
 {
@@ -185,15 +193,13 @@ static size_t take_header(char *bytes, size_t one, size_t count, void *data)
 	g_autofree char *line = g_strndup(bytes, len);
 	g_strchomp(line);
 	if (g_ascii_strncasecmp(line, "HTTP/", 5) == 0) { /* the next answer of a redirect */
-		g_clear_pointer(&answer->challenge, g_free);
+		forget_challenges(answer);
 		answer->retry_after_s = 0;
 	} else if (g_ascii_strncasecmp(line, "WWW-Authenticate:", 17) == 0) {
-		const char *value = g_strchug(line + 17);
-		/* Of several, the one we understand best. */
-		if (!answer->challenge || g_ascii_strncasecmp(value, "Bearer", 6) == 0) {
-			g_free(answer->challenge);
-			answer->challenge = g_strdup(value);
-		}
+		if (!answer->challenges)
+			answer->challenges = g_string_new(NULL);
+		if (answer->challenges->len < HEADER_BYTES_MAX)
+			g_string_append_printf(answer->challenges, "%s, ", line + 17);
 	} else if (g_ascii_strncasecmp(line, "Retry-After:", 12) == 0) {
 		gint64 seconds = 0;
 		if (g_ascii_string_to_signed(g_strchug(line + 12), 10, 0, 3600, &seconds, NULL))
@@ -297,21 +303,6 @@ static CURLcode ask(Registry *registry, const char *url, const char *accept, Ans
 
 /* ---- tokens ---- */
 
-/* `key="value"` of a challenge; the caller's, or NULL. */
-static char *challenge_value(const char *challenge, const char *key)
-{
-	size_t len = strlen(key);
-	for (const char *at = challenge; (at = strstr(at, key)); at += len) {
-		if ((at > challenge && (g_ascii_isalnum(at[-1]) || at[-1] == '_')) || at[len] != '=')
-			continue;
-		const char *value = at + len + 1;
-		if (*value == '"')
-			return g_strndup(value + 1, strcspn(value + 1, "\""));
-		return g_strndup(value, strcspn(value, ", "));
-	}
-	return NULL;
-}
-
 static void set_basic(Registry *registry, guint at)
 {
 	g_autofree char *both = g_strconcat(registry->username, ":", registry->password ? registry->password : "", NULL);
@@ -333,7 +324,7 @@ static bool fetch_token(Registry *registry, const char *url, GError **error)
 	}
 	CURLcode code = registry->curl.perform(registry->handle);
 	registry->curl.getinfo(registry->handle, CURLINFO_RESPONSE_CODE, &answer.status);
-	g_free(answer.challenge);
+	forget_challenges(&answer);
 	g_autoptr(GString) body = answer.body;
 	if (code != CURLE_OK)
 		return fail(error, ASSAY_ERROR_REMOTE, "the token service does not answer: %s", registry->curl.strerror(code));
@@ -350,23 +341,23 @@ static bool fetch_token(Registry *registry, const char *url, GError **error)
 	return true;
 }
 
-/* What a 401 asks for. */
-static bool authorize(Registry *registry, const char *challenge, guint at, GError **error)
+/* What a 401 asks for; of several ways, the one that asks a token service. */
+static bool authorize(Registry *registry, const GString *challenges, guint at, GError **error)
 {
 	const char *address = g_ptr_array_index(registry->addresses, at);
-	if (!challenge)
+	if (!challenges)
 		return fail(error, ASSAY_ERROR_REMOTE, "it refuses without saying what it wants");
-	if (g_ascii_strncasecmp(challenge, "Basic", 5) == 0) {
+	g_autofree char *realm = NULL, *service = NULL, *asked = NULL;
+	if (!challenge_find(challenges->str, "Bearer", "realm", &realm)) {
+		if (!challenge_find(challenges->str, "Basic", NULL, NULL))
+			return fail(error, ASSAY_ERROR_REMOTE, "it wants an unknown way of signing in, neither Bearer nor Basic");
 		if (!registry->username)
 			return fail(error, ASSAY_ERROR_DENIED, "it wants a user and a password; give 'credentials'");
 		set_basic(registry, at);
 		return true;
 	}
-	if (g_ascii_strncasecmp(challenge, "Bearer", 6) != 0)
-		return fail(error, ASSAY_ERROR_REMOTE, "it wants an unknown way of signing in: '%.60s'", challenge);
-	g_autofree char *realm = challenge_value(challenge, "realm");
-	g_autofree char *service = challenge_value(challenge, "service");
-	g_autofree char *asked = challenge_value(challenge, "scope");
+	challenge_find(challenges->str, "Bearer", "service", &service);
+	challenge_find(challenges->str, "Bearer", "scope", &asked);
 	bool plain = g_str_has_prefix(address, "http://");
 	if (!realm || !(g_str_has_prefix(realm, "https://") || (plain && g_str_has_prefix(realm, "http://"))))
 		return fail(error, ASSAY_ERROR_REMOTE, "its token service '%.100s' is no address to send a password to",
@@ -431,7 +422,7 @@ static bool status_failed(const Registry *registry, const Answer *answer, const 
 /* Ready for another attempt; what a file holds already is gone on from. */
 static bool rewind_answer(Answer *answer)
 {
-	g_clear_pointer(&answer->challenge, g_free);
+	forget_challenges(answer);
 	answer->status = 0;
 	answer->retry_after_s = 0;
 	answer->too_long = answer->disk_failed = answer->restarted = false;
@@ -458,7 +449,7 @@ static bool ask_address(Registry *registry, guint at, const char *path, const ch
 			return true;
 		if (code == CURLE_OK && answer->status == 401 && !signed_in) {
 			signed_in = true; /* once: one that goes on refusing is not asked for ever */
-			if (!authorize(registry, answer->challenge, at, error))
+			if (!authorize(registry, answer->challenges, at, error))
 				return false;
 			attempt--;
 			continue;
@@ -539,7 +530,7 @@ static bool speaks_tls(Registry *registry, const char *host)
 	Answer answer = {.registry = registry, .body = g_string_new(NULL), .body_most = TOKEN_BYTES_MAX, .fd = -1};
 	CURLcode code = ask(registry, url, NULL, &answer, false, 0);
 	g_string_free(answer.body, TRUE);
-	g_free(answer.challenge);
+	forget_challenges(&answer);
 	return code != CURLE_SSL_CONNECT_ERROR;
 }
 
@@ -614,7 +605,7 @@ static GBytes *small(Registry *registry, const char *path, const char *accept, c
 {
 	Answer answer = {.registry = registry, .body = g_string_new(NULL), .body_most = most, .fd = -1};
 	bool good = ask_all(registry, path, accept, what, &answer, error);
-	g_free(answer.challenge);
+	forget_challenges(&answer);
 	g_autofree char *hex = hash_bytes_hex(answer.body->str, answer.body->len);
 	g_autofree char *found = g_strconcat("sha256:", hex, NULL);
 	if (good && digest && strcmp(digest, found) != 0)
@@ -678,10 +669,10 @@ bool registry_download(Registry *registry, const Descriptor *blob, int fd, GErro
 		return false;
 	bool whole = answer.written == blob->size;
 	if (!whole && !ask_all(registry, path, NULL, "layer", &answer, error)) {
-		g_free(answer.challenge);
+		forget_challenges(&answer);
 		return false;
 	}
-	g_free(answer.challenge);
+	forget_challenges(&answer);
 	uint8_t digest[HASH_BYTES];
 	char hex[HASH_HEX_BYTES];
 	hash_final(hash, digest);
