@@ -134,7 +134,7 @@ jobs:
     runs-on: any
     strategy: {max-parallel: 1, matrix: {n: [1, 2, 3]}}
     steps:
-      - run: echo "begin $(date +%s%N)"; sleep 0.5; echo "end $(date +%s%N)"
+      - run: echo "begin $(date +%s%N)"; sleep ${{ matrix.n == 1 && 8 || 0.5 }}; echo "end $(date +%s%N)"
 YML
 first=$(pushed)
 wait_job "$first" "m (1)" running
